@@ -1,0 +1,53 @@
+# The one door. `make demo` and `make test` are all a newcomer needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORE := $(wildcard csrc/*.c csrc/*.h) edge_runtime/native/build.py
+DEBIAN := mosquitto qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross clang strace valgrind
+
+.PHONY: demo test check bench mutants clean setup system
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/cloud
+	$(BIN)/cloud-trainer demo
+
+test: $(VENV)/dev $(if $(SYSTEM),system)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/clang-format --dry-run -Werror csrc/*.[ch] csrc/tests/*.[ch]
+	$(BIN)/python -m pytest -q tests/docs
+
+# make bench NAME=features prints a table and writes bench/results/features.json
+bench: $(VENV)/dev
+	$(BIN)/python -m bench $(NAME)
+
+# The planted bugs alone: every one of them must make its test fail.
+mutants: $(VENV)/dev
+	$(BIN)/python -m pytest -q -k "mutant or planted"
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info csrc/out edge_runtime/native/_er.c edge_runtime/native/*.so
+
+setup:
+	@$(PYTHON) .ci/needs.py
+
+# pip cannot see that the C core changed, so the stamp depends on it.
+$(VENV)/cloud: pyproject.toml setup.py $(CORE) | setup
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -e '.[cloud]'
+	@touch $@
+
+$(VENV)/dev: $(VENV)/cloud
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@
+
+system:
+	@test "$$(id -u)" = 0 || { echo "error: SYSTEM=1 installs Debian packages and needs root"; \
+	  echo "hint: run it as root, or leave SYSTEM=1 away: those tests are then skipped"; exit 2; }
+	dpkg -s $(DEBIAN) >/dev/null 2>&1 || { apt-get update -q && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(DEBIAN); }

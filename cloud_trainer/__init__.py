@@ -1,0 +1,1 @@
+"""The workstation and the server: data, training, export, rollout, ingest, drift."""

@@ -1,0 +1,151 @@
+"""Commands about a running fleet: broker, ingest, tail, compact, drift, lineage."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_runtime.errors import UsageError
+
+Workspace_ = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the workspace.")]
+Host = Annotated[str, typer.Option(help="The MQTT broker.")]
+Port = Annotated[int, typer.Option(help="Its TCP port.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    for command in (broker, ingest, tail, compact, drift, lineage):
+        app.command()(command)
+
+
+def broker(
+    port: Annotated[int, typer.Option(help="TCP port on 127.0.0.1; 0 takes a free one.")] = 1883,
+    prefer: Annotated[str, typer.Option(help="mosquitto or iotcore; mosquitto if installed.")] = "",
+) -> None:
+    """Run an MQTT broker for this workstation until interrupted."""
+    from cloud_trainer.ingest.broker import open_broker
+
+    stopped = _stop_signal()
+    running = open_broker(prefer=prefer, port=port)
+    running.start()
+    try:
+        typer.echo(f"{running.name} on {running.host}:{running.port}; end with Ctrl-C")
+        typer.echo(
+            f"store what arrives: cloud-trainer ingest --port {running.port}{'' if running.shares else ' --no-shared'}"
+        )
+        stopped.wait()
+    finally:
+        running.stop()
+
+
+def ingest(
+    *,
+    workspace: Workspace_ = Path(".edgeloop"),
+    host: Host = "127.0.0.1",
+    port: Port = 1883,
+    name: Annotated[str, typer.Option(help="Stable name, its own for each consumer.")] = "ingest-0",
+    shared: Annotated[bool, typer.Option(help="Share the work between consumers; iotcore cannot.")] = True,
+    commit_s: Annotated[float, typer.Option(help="A message waits at most so long [s].")] = 2.0,
+    commit_rows: Annotated[int, typer.Option(help="Commit when so many rows wait.")] = 20_000,
+) -> None:
+    """Store the fleet's telemetry until interrupted; devices hear of each commit."""
+    import logging
+
+    from cloud_trainer.ingest.consumer import Consumer
+    from cloud_trainer.workspace import Workspace
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    stopped = _stop_signal()
+    consumer = Consumer(
+        Workspace(workspace).tables, host, port, name=name, shared=shared, commit_s=commit_s, commit_rows=commit_rows
+    )
+    consumer.start()
+    typer.echo(f"storing what arrives at {host}:{port} in {workspace}; end with Ctrl-C")
+    stopped.wait()
+    consumer.stop()
+    typer.echo(f"{consumer.rows} rows in {consumer.commits} commits")
+
+
+def tail(
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = 1883,
+    count: Annotated[int, typer.Option(help="End after so many; 0 goes on (20 with --from-store).")] = 0,
+    topic: Annotated[str, typer.Option(help="Only this topic filter.")] = "el/v1/#",
+    from_store: Annotated[str, typer.Option(help="Show this table instead, such as records.")] = "",
+    workspace: Workspace_ = Path(".edgeloop"),
+) -> None:
+    """Print the fleet's messages as JSON lines."""
+    from itertools import islice
+
+    from cloud_trainer.ingest import tail as tails
+    from cloud_trainer.workspace import Workspace
+
+    if from_store:
+        lines = tails.from_store(Workspace(workspace), from_store, count=count or 20)
+    else:
+        lines = tails.tail(host, port, topic=topic)
+    for line in islice(lines, count or None):
+        typer.echo(line)
+
+
+def compact(workspace: Workspace_ = Path(".edgeloop")) -> None:
+    """Rewrite the telemetry tables in fewer files, without the rows that arrived twice."""
+    from cloud_trainer.ingest import view
+    from cloud_trainer.workspace import Workspace
+
+    for done in view.compact(Workspace(workspace)):
+        typer.echo(f"{done.table}: {done.rows} rows, {done.dropped} dropped, {done.files_before} files read")
+
+
+def drift(
+    *,
+    workspace: Workspace_ = Path(".edgeloop"),
+    bundle: Annotated[str, typer.Option(help="Only this bundle (digest).")] = "",
+    years: Annotated[float, typer.Option(help="Mean time to a false alarm [years of hourly periods].")] = 1.0,
+    request: Annotated[bool, typer.Option("--request", help="Also ask for labels where it drifted.")] = False,
+) -> None:
+    """Judge every model in the field: steady, watch or drifted, with the evidence."""
+    from cloud_trainer.drift import DRIFTED, Rule, judge, retrain_request
+    from cloud_trainer.drift.show import show
+    from cloud_trainer.workspace import Workspace
+
+    if years <= 0:
+        raise UsageError(f"years: {years:g} is not above 0", hint="give 1 for one false alarm a year")
+    ws = Workspace(workspace)
+    verdicts = judge(ws, bundle=bundle, rule=Rule(alarm_periods=8760 * years))
+    if not verdicts:
+        typer.echo("no summaries yet")
+    for verdict in verdicts:
+        typer.echo(show(verdict))
+        if request and verdict.verdict == DRIFTED and verdict.device:
+            asked = retrain_request(ws, verdict)
+            typer.echo(f"  asked for labels of {len(asked.records)} records: request {asked.id}")
+
+
+def lineage(
+    record: Annotated[str, typer.Argument(help="DEVICE:EPOCH:SEQ", metavar="RECORD")],
+    workspace: Workspace_ = Path(".edgeloop"),
+) -> None:
+    """Print where the model behind a record came from: record, bundle, run, dataset version, parents."""
+    import dataclasses
+    import json
+
+    from cloud_trainer import audit
+    from cloud_trainer.workspace import Workspace
+
+    chain = audit.lineage(Workspace(workspace), audit.RecordId.parse(record))
+    typer.echo(json.dumps(dataclasses.asdict(chain), indent=2))
+
+
+def _stop_signal() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    import signal
+
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped

@@ -1,0 +1,127 @@
+"""The judge: summaries from the store to verdict rows, and from a verdict to a request for labels.
+
+Its one rule: it decides nothing itself (see `verdict`), it reads through the view and appends rows. Judging
+twice gives the same verdicts: everything is computed anew from all periods under a bundle.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from cloud_trainer.audit.shelf import find_bundle
+from cloud_trainer.drift.detector import Rule
+from cloud_trainer.drift.periods import Period, periods
+from cloud_trainer.drift.verdict import Verdict, judge_model
+from cloud_trainer.ingest import view
+from edge_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from cloud_trainer.workspace import Workspace
+    from edge_runtime.contract.baseline import Baseline
+
+VERDICTS, REQUESTS = "verdicts", "retrain_requests"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainRequest:
+    """Which records to label first, and why."""
+
+    id: str
+    made_ms: int
+    bundle: str
+    device: str  # "" = every device
+    stream: str
+    from_ms: int
+    to_ms: int
+    records: tuple[tuple[str, int, int], ...]  # (device, epoch, seq), least certain first
+
+
+def judge(
+    ws: Workspace,
+    *,
+    bundle: str = "",
+    rule: Rule | None = None,
+    baseline_of: Callable[[str], Baseline] | None = None,
+) -> list[Verdict]:
+    """Verdicts of every bundle that summaries speak of, the model's before its streams'. Also stored.
+
+    Args:
+        ws: Its summaries are read, its `verdicts` appended.
+        bundle: Only this bundle digest.
+        rule: The detector's numbers.
+        baseline_of: Bundle digest to baseline; the bundle file in the workspace where not given.
+
+    Raises:
+        ContractError: A summary does not fit its bundle's baseline, or the bundle file is damaged.
+        UsageError: The workspace does not have a bundle that devices run.
+    """
+    rule = rule or Rule()
+    baseline_of = baseline_of or (lambda digest: baseline(ws, digest))
+    verdicts: list[Verdict] = []
+    for digest, series in groupby(read_periods(ws, bundle=bundle), key=lambda p: p.bundle):
+        stratum = baseline_of(digest).strata[0]
+        verdicts += judge_model(rule, (*stratum.features, *stratum.scores), list(series))
+    if verdicts:
+        ws.tables.append(VERDICTS, _columns(verdicts, now_ms=time.time_ns() // 1_000_000))
+    return verdicts
+
+
+def read_periods(ws: Workspace, *, bundle: str = "") -> list[Period]:
+    """Whole periods from the view, by (bundle, device, stream) and time."""
+    where = "where bundle = $bundle" if bundle else ""
+    relation = view.sql(ws, f"select * from summaries {where}", {"bundle": bundle} if bundle else None)
+    return periods(dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall())
+
+
+def baseline(ws: Workspace, digest: str) -> Baseline:
+    """The baseline inside a bundle file of the workspace."""
+    return find_bundle(ws, digest)[1].baseline()
+
+
+def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000) -> RetrainRequest:
+    """Ask for labels of the records of a verdict's range, smallest score margin first. Also stored.
+
+    Raises:
+        UsageError: The verdict is steady.
+    """
+    if verdict.verdict == "steady":
+        raise UsageError("retrain request: the verdict is steady", hint="there is nothing to relabel")
+    rows = view.sql(
+        ws,
+        """select device, epoch, seq from records
+           where bundle = $bundle and time_ms between $from_ms and $to_ms
+             and ($device = '' or (device = $device and stream = $stream))
+           order by list_reverse_sort(scores)[1] - coalesce(list_reverse_sort(scores)[2], 0),
+                    device, epoch, seq
+           limit $limit""",
+        {"bundle": verdict.bundle, "from_ms": verdict.from_ms, "to_ms": verdict.to_ms,
+         "device": verdict.device, "stream": verdict.stream, "limit": limit},
+    ).fetchall()  # fmt: skip
+    records = tuple((str(device), int(epoch), int(seq)) for device, epoch, seq in rows)
+    made_ms = time.time_ns() // 1_000_000
+    request = RetrainRequest(
+        id=sha256(repr((verdict.bundle, verdict.device, verdict.from_ms, records)).encode()).hexdigest()[:16],
+        made_ms=made_ms, bundle=verdict.bundle, device=verdict.device, stream=verdict.stream,
+        from_ms=verdict.from_ms, to_ms=verdict.to_ms, records=records,
+    )  # fmt: skip
+    ws.tables.append(REQUESTS, {
+        "id": [request.id], "made_ms": [made_ms], "bundle": [request.bundle], "device": [request.device],
+        "stream": [request.stream], "from_ms": [request.from_ms], "to_ms": [request.to_ms],
+        "records": [json.dumps([f"{d}:{e}:{s}" for d, e, s in records])],
+    })  # fmt: skip
+    return request
+
+
+def _columns(verdicts: list[Verdict], *, now_ms: int) -> dict[str, Any]:
+    names = ("bundle", "device", "stream", "verdict", "periods", "n_windows", "from_ms", "to_ms", "onset_period",
+             "alarm_period", "log_m", "log_top", "log_alarm", "ongoing")  # fmt: skip
+    columns: dict[str, Any] = {name: [getattr(v, name) for v in verdicts] for name in names}
+    columns["evidence"] = [json.dumps(v.evidence) for v in verdicts]
+    columns["judged_ms"] = [now_ms] * len(verdicts)
+    return columns

@@ -1,0 +1,125 @@
+"""Summaries as the detector reads them: one value per period of a device's stream, its parts merged exactly.
+
+Its one rule: parts of one period merge to the bits of the whole: sums are integers, each part brings its ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from cloud_trainer.drift.detector import Array, Reference, autocorrelation
+from cloud_trainer.ingest.schema import rows_of
+
+Z_STEP = 2.0**-16  # sums are integers of z = (x - centre) / scale in these steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What a period counted for one feature or score."""
+
+    n: int
+    n_nan: int
+    first: int
+    last: int
+    sum: int
+    sum_sq: int
+    sum_lag: int
+    counts: tuple[int, ...]  # below, inner bins, above
+
+    def merge(self, later: Tally) -> Tally:
+        """The tally of both parts; `later` follows without a gap."""
+        if not (self.n and later.n):
+            whole = self if self.n else later
+            return Tally(
+                n=whole.n, n_nan=self.n_nan + later.n_nan, first=whole.first, last=whole.last, sum=whole.sum,
+                sum_sq=whole.sum_sq, sum_lag=whole.sum_lag, counts=whole.counts,
+            )  # fmt: skip
+        return Tally(
+            n=self.n + later.n, n_nan=self.n_nan + later.n_nan, first=self.first, last=later.last,
+            sum=self.sum + later.sum, sum_sq=self.sum_sq + later.sum_sq,
+            sum_lag=self.sum_lag + later.sum_lag + self.last * later.first,
+            counts=tuple(a + b for a, b in zip(self.counts, later.counts, strict=True)),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """One period of one device's stream under one bundle."""
+
+    bundle: str
+    device: str
+    stream: str
+    epoch: str
+    period: int  # its number in this stream and epoch
+    first_window: int
+    start_ms: int
+    end_ms: int
+    n_windows: int
+    tallies: tuple[Tally, ...]  # features, then scores
+
+    def counts(self, ref: Reference) -> Array:
+        """[F, B] windows by category of the reference, NaN last."""
+        out = np.zeros(ref.p.shape)
+        for row, tally in enumerate(self.tallies):
+            out[row, : len(tally.counts)] = tally.counts
+            out[row, len(tally.counts)] = tally.n_nan
+        return out
+
+    def lag1(self) -> Array:
+        """[F] autocorrelation, NaN where there is none."""
+        column = {
+            name: np.array([getattr(t, name) for t in self.tallies], dtype=np.float64)
+            for name in ("n", "sum", "sum_sq", "sum_lag", "first", "last")
+        }
+        return autocorrelation(
+            n=column["n"], total=column["sum"], square=column["sum_sq"], lag=column["sum_lag"],
+            first=column["first"], last=column["last"],
+        )  # fmt: skip
+
+
+def periods(rows: Iterable[Mapping[str, Any]]) -> list[Period]:
+    """Rows of the summaries view as whole periods, by (bundle, device, stream) and time."""
+    found = (_part(row) for row in rows if row["n_windows"])
+    parts = sorted(found, key=lambda part: (_key(part), part.first_window))
+    return sorted(_merged(parts), key=lambda p: (p.bundle, p.device, p.stream, p.start_ms, p.first_window))
+
+
+def _key(part: Period) -> tuple[str, str, str, str, int]:
+    return (part.bundle, part.device, part.stream, part.epoch, part.period)
+
+
+def _merged(parts: Iterable[Period]) -> Iterator[Period]:
+    for _, group in groupby(parts, key=_key):
+        yield reduce(_join, group)
+
+
+def _join(whole: Period, part: Period) -> Period:
+    return Period(
+        bundle=whole.bundle, device=whole.device, stream=whole.stream, epoch=whole.epoch, period=whole.period,
+        first_window=whole.first_window,
+        start_ms=min(whole.start_ms, part.start_ms), end_ms=max(whole.end_ms, part.end_ms),
+        n_windows=whole.n_windows + part.n_windows,
+        tallies=tuple(a.merge(b) for a, b in zip(whole.tallies, part.tallies, strict=True)),
+    )  # fmt: skip
+
+
+def _part(row: Mapping[str, Any]) -> Period:
+    names = ("n", "n_nan", "first", "last", "sum", "sum_sq", "sum_lag")
+    lists: Sequence[Sequence[int]] = [row[name] for name in names]
+    tallies = tuple(
+        Tally(n=n, n_nan=n_nan, first=first, last=last, sum=total, sum_sq=square, sum_lag=lag, counts=counts)
+        for n, n_nan, first, last, total, square, lag, counts in zip(
+            *lists, rows_of(row["counts"], row["n_counts"]), strict=True
+        )
+    )
+    return Period(
+        bundle=row["bundle"], device=row["device"], stream=row["stream"], epoch=row["epoch"], period=row["period"],
+        first_window=row["first_window"],
+        start_ms=row["start_ms"], end_ms=row["end_ms"], n_windows=row["n_windows"], tallies=tallies,
+    )  # fmt: skip

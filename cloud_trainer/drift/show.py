@@ -1,0 +1,32 @@
+"""A verdict as a few lines for a terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from cloud_trainer.drift.verdict import STEADY, Verdict
+
+FEATURES_SHOWN = 5
+
+
+def show(verdict: Verdict) -> str:
+    """Text of one verdict: who, what, since when, and the strongest features."""
+    who = f"{verdict.device}/{verdict.stream}" if verdict.device else f"model {verdict.bundle[:12]}"
+    head = (
+        f"{who}: {verdict.verdict}, {verdict.periods} periods, {verdict.n_windows} windows, "
+        f"log M {verdict.log_top:.1f} of {verdict.log_alarm:.1f}"
+    )
+    if verdict.verdict == STEADY:
+        return head
+    lines = [head, f"  since {_time(verdict.from_ms)} (period {verdict.onset_period}) to {_time(verdict.to_ms)}"]
+    for row in verdict.evidence[:FEATURES_SHOWN]:
+        if "feature" not in row:
+            lines.append(f"  {row['device']}/{row['stream']}: log M {row['log_m']:.1f}")
+            continue
+        change = ", ".join(f"{b['bin']}: {b['baseline']:.0%} -> {b['now']:.0%}" for b in row["bins"])
+        lines.append(f"  {row['feature']}: log M {row['log_m']:.1f}, mean {row['mean_since']} scales off; {change}")
+    return "\n".join(lines)
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")

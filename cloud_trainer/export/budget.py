@@ -1,0 +1,149 @@
+"""What a bundle needs, beside what the target has. One rule: a table says of each figure how it was got.
+
+Exact: counted. Measured: on this machine, which is not the device. Estimated: by the formula in the table.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edge_runtime.contract.bundle import Bundle
+from edge_runtime.contract.manifest import Budget
+from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for
+from edge_runtime.errors import BudgetError, UsageError
+from edge_runtime.native import Stream
+
+MIB: Final = 1 << 20
+# Private memory over a bare interpreter on x86-64, Python 3.11.
+NATIVE_BYTES: Final = MIB // 2
+ORT_BYTES: Final = 24 * MIB
+ORT_COPIES: Final = 4  # of the model file while a session is made
+# The device's defaults (edge_runtime.daemon.config): one summary and a bounded sample of records a period.
+PERIOD_S: Final = 3600
+RECORDS: Final = 32
+WINDOWS: Final = 300  # timed in a round
+ROUNDS: Final = 3
+KEYS: Final = ("state_bytes", "model_bytes", "memory_bytes", "latency_us", "record_bytes_day")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Last frame of a window to its decision, features included [µs]."""
+
+    median_us: float
+    p99_us: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the bundle declares, and how the latency came about."""
+
+    budget: Budget
+    latency: Latency
+
+
+def needs_of(bundle: Bundle) -> Needs:
+    """Count, measure and estimate what `bundle` needs; its manifest's own budget is not looked at."""
+    engine = open_engine(bundle)
+    stream = stream_for(bundle, engine)
+    native = engine.name == "native"
+    memory = stream.nbytes + (engine.nbytes + NATIVE_BYTES if native else ORT_BYTES + ORT_COPIES * engine.nbytes)
+    latency = latency_of(bundle)
+    budget = Budget(
+        state_bytes=stream.nbytes,
+        model_bytes=engine.nbytes,
+        memory_bytes=memory,
+        latency_us=_step(latency.p99_us),
+        record_bytes_day=bytes_day(len(program_of(bundle).features) + len(bundle.manifest.labels)),
+    )
+    return Needs(budget=budget, latency=latency)
+
+
+def latency_of(bundle: Bundle) -> Latency:
+    """Times of `advance` over whole hops of a made-up signal; of the quietest of some rounds.
+
+    What makes a round slow is the other work of this machine, and never the bundle.
+    """
+    engine = open_engine(bundle)
+    stream, program = stream_for(bundle, engine), program_of(bundle)
+    n = program.window_frames + WINDOWS * program.hop_frames
+    noise = (((i * 2654435761) >> 8 & 0xFFFF) / 65536 for i in range(n * len(program.channels)))
+    frames = memoryview(array("f", noise))
+    rounds = [_round(stream, engine, frames, n=n, hop=program.hop_frames) for _ in range(ROUNDS)]
+    return min(rounds, key=lambda each: each.p99_us)
+
+
+def _round(stream: Stream, engine: Engine, frames: memoryview[Any], *, n: int, hop: int) -> Latency:
+    at, times = 0, []
+    while at < n:
+        before = time.perf_counter_ns()
+        taken, decision = advance(stream, engine, frames, at, min(hop, n - at))
+        passed = time.perf_counter_ns() - before
+        at += taken
+        if decision is not None:
+            times.append(passed / 1000)
+    times.sort()
+    return Latency(median_us=times[len(times) // 2], p99_us=times[int(0.99 * (len(times) - 1))])
+
+
+def bytes_day(n_values: int) -> int:
+    """Telemetry [bytes/day] of `n_values` features and scores at the device's default period and sample."""
+    record, summary = 4 * n_values + 20, 200 + 100 * n_values
+    return round(86400 / PERIOD_S * (RECORDS * record + summary))
+
+
+def _step(value: float) -> int:
+    """The next of 1, 2, 5, 10, ...: a measured figure that does not change with every export."""
+    step = 1
+    while True:
+        for factor in (1, 2, 5):
+            if value <= factor * step:
+                return factor * step
+        step *= 10
+
+
+def table_text(
+    budget: Budget, target: Mapping[str, int], *, latency: Latency | None = None, bundle_bytes: int = 0
+) -> str:
+    """Figures beside limits, one a line."""
+    how = {
+        "state_bytes": "exact",
+        "model_bytes": "exact",
+        "memory_bytes": "estimated: over a bare interpreter",
+        "latency_us": "measured on this machine, p99, rounded up to 1-2-5",
+        "record_bytes_day": f"estimated: {RECORDS} records and one summary every {PERIOD_S} s",
+    }
+    lines = [f"{'need':<18}{'bytes or µs':>14}{'limit':>14}  how"]
+    for key in KEYS:
+        limit = str(target[key]) if key in target else "-"
+        lines.append(f"{key:<18}{getattr(budget, key):>14}{limit:>14}  {how[key]}")
+    if latency is not None:
+        lines.append(f"{'latency now':<18}{latency.median_us:>14.1f}{'-':>14}  median; p99 {latency.p99_us:.1f} µs")
+    if bundle_bytes:
+        lines.append(f"{'bundle':<18}{bundle_bytes:>14}{'-':>14}  exact, the file as shipped")
+    return "\n".join(lines)
+
+
+def check(needs: Needs, target: Mapping[str, int], *, name: str) -> None:
+    """Refuse what is over a limit of the target.
+
+    Raises:
+        UsageError: The target limits something that there is not.
+        BudgetError: With every excess and the table.
+    """
+    budget: Any = needs.budget
+    for key in target:
+        if key not in KEYS:
+            raise UsageError(f"target.{key}: no such limit", hint=f"limits: {', '.join(KEYS)}")
+    over = [key for key in KEYS if key in target and getattr(budget, key) > target[key]]
+    if over:
+        named = ", ".join(f"{key} {getattr(budget, key)}, target {target[key]}" for key in over)
+        table = table_text(budget, target, latency=needs.latency)
+        raise BudgetError(
+            f"bundle {name} needs more than the target has: {named}\n{table}",
+            hint="use fewer or shallower trees, fewer features, a shorter window, or raise [target]",
+        )

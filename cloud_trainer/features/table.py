@@ -1,0 +1,228 @@
+"""The feature table: labelled windows. One rule: a window counts only if all its frames have one label.
+
+It is kept as a Delta table named by the two digests that determine it, and read back bit for bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cloud_trainer.datasets import DatasetVersion, Progress, Recording, load, read_frames, read_records
+from edge_runtime import native
+from edge_runtime.errors import ContractError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from cloud_trainer.workspace import Workspace
+    from edge_runtime.contract.program import Program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureTable:
+    """What is trained on.
+
+    Attributes:
+        x: float32 [n, n_features], C order.
+        y: int32 [n], index into `labels`.
+        groups: One a row.
+        recording: One a row; of a device's record "device/epoch".
+        window: int64 [n], number of the window in its recording; of a device's record its seq.
+        labels: In the order of the index.
+        program: What made `x`.
+        dataset: What it was made from.
+    """
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int32]
+    groups: list[str]
+    recording: list[str]
+    window: npt.NDArray[np.int64]
+    labels: tuple[str, ...]
+    program: Program
+    dataset: DatasetVersion
+
+
+def materialise(
+    ws: Workspace, dataset: DatasetVersion, program: Program, *, progress: Progress | None = None
+) -> FeatureTable:
+    """The labelled windows of `dataset`, by recording and window; those of records come last.
+
+    Raises:
+        ContractError: The program's channels or rate are not the dataset's, an operator is unknown, a recording
+            is shorter than a window, a feature is not finite, or records were made by another program.
+    """
+    import numpy as np
+
+    parts = [_rows_of(ws, each, program, progress) for each in _with_parents(ws, dataset, program)]
+    code = {label: i for i, label in enumerate(dataset.labels)}
+    return FeatureTable(
+        x=np.ascontiguousarray(np.concatenate([part.x for part in parts])),
+        y=np.array([code[label] for part in parts for label in part.label], dtype=np.int32),
+        groups=[group for part in parts for group in part.groups],
+        recording=[name for part in parts for name in part.recording],
+        window=np.concatenate([part.window for part in parts]),
+        labels=dataset.labels,
+        program=program,
+        dataset=dataset,
+    )
+
+
+def cache_name(dataset: DatasetVersion, program: Program) -> str:
+    """The table that keeps the windows of `dataset` by `program`."""
+    return f"features_{dataset.digest[:16]}_{program.digest[:16]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    x: npt.NDArray[np.float32]
+    label: list[str]
+    groups: list[str]
+    recording: list[str]
+    window: npt.NDArray[np.int64]
+
+
+def _with_parents(ws: Workspace, dataset: DatasetVersion, program: Program) -> list[DatasetVersion]:
+    """The versions whose rows make up `dataset`, each once, oldest first."""
+    if dataset.record_program not in {"", program.digest}:
+        raise ContractError(
+            f"dataset {dataset.ref}: its records are of program {dataset.record_program[:12]}, "
+            f"asked for is {program.digest[:12]}",
+            hint="records hold features, not frames: keep the program, or freeze recordings instead",
+        )
+    found: dict[str, DatasetVersion] = {}
+    for ref in dataset.parents if dataset.record_program else ():
+        found.update((each.digest, each) for each in _with_parents(ws, load(ws, ref), program))
+    found[dataset.digest] = dataset
+    return list(found.values())
+
+
+def _rows_of(ws: Workspace, dataset: DatasetVersion, program: Program, progress: Progress | None) -> _Rows:
+    records = read_records(ws, dataset)
+    if records is not None:
+        import numpy as np
+
+        if records.features.shape[1] != len(program.features):
+            raise ContractError(
+                f"dataset {dataset.ref}: records have {records.features.shape[1]} features, the program "
+                f"{len(program.features)}"
+            )
+        return _Rows(
+            x=records.features,
+            label=list(records.labels),
+            groups=list(records.groups),
+            recording=[f"{device}/{epoch:016x}" for device, epoch, _ in records.ids],
+            window=np.array([seq for _, _, seq in records.ids], dtype=np.int64),
+        )
+    _check_channels(dataset, program)
+    name = cache_name(dataset, program)
+    if not ws.tables.exists(name):
+        native.check_program(program)
+        rows = _compute(read_frames(ws, dataset), program, progress)
+        _check_finite(rows, program)
+        ws.tables.replace(name, _columns(rows))
+    return _read(ws, name, len(program.features))
+
+
+def _check_channels(dataset: DatasetVersion, program: Program) -> None:
+    if program.rate_hz != dataset.rate_hz:
+        raise ContractError(
+            f"program rate_hz {program.rate_hz:g} is not that of {dataset.ref}, {dataset.rate_hz:g}",
+            hint="freeze the recordings anew, or use the program they were frozen for",
+        )
+    if program.channels != dataset.channels:
+        pairs = zip(program.channels, dataset.channels, strict=False)
+        first = next((f"{a} is not {b}" for a, b in pairs if a != b), "one has more channels")
+        raise ContractError(
+            f"program: its channels are not those of {dataset.ref}: {first}",
+            hint="freeze the recordings anew with these channels",
+        )
+
+
+def _compute(recordings: Sequence[Recording], program: Program, progress: Progress | None) -> _Rows:
+    import numpy as np
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        parts = []
+        for done, part in enumerate(pool.map(lambda recording: _windows(recording, program), recordings), 1):
+            parts.append(part)
+            if progress:
+                progress("computing features", done, len(recordings))
+    return _Rows(
+        x=np.concatenate([part.x for part in parts]),
+        label=[label for part in parts for label in part.label],
+        groups=[group for part in parts for group in part.groups],
+        recording=[name for part in parts for name in part.recording],
+        window=np.concatenate([part.window for part in parts]),
+    )
+
+
+def _windows(recording: Recording, program: Program) -> _Rows:
+    """Every window of one recording whose frames have one label."""
+    import numpy as np
+
+    n_frames = len(recording.frames)
+    if n_frames < program.window_frames:
+        raise ContractError(
+            f"recording {recording.name}: {n_frames} frames, a window has {program.window_frames}",
+            hint="leave the recording out, or lower features.window_frames",
+        )
+    values = native.batch(program, np.ascontiguousarray(recording.frames).reshape(-1).data)
+    x = np.frombuffer(values, dtype=np.float32).reshape(-1, len(program.features))
+    label: dict[int, str] = {}
+    for span in recording.spans:
+        first = -(-span.start // program.hop_frames)
+        past = (span.end - program.window_frames) // program.hop_frames + 1
+        label.update((window, span.label) for window in range(first, past))
+    kept = np.array(sorted(label), dtype=np.int64)
+    return _Rows(
+        x=x[kept],
+        label=[label[window] for window in kept.tolist()],
+        groups=[recording.group] * len(kept),
+        recording=[recording.name] * len(kept),
+        window=kept,
+    )
+
+
+def _check_finite(rows: _Rows, program: Program) -> None:
+    import numpy as np
+
+    bad = np.argwhere(~np.isfinite(rows.x))
+    if len(bad):
+        row, column = bad[0].tolist()
+        raise ContractError(
+            f"recording {rows.recording[row]}, window {rows.window[row]}: feature "
+            f"{program.features[column].name} is {rows.x[row, column]}",
+            hint="a raw value is too large for float32 arithmetic: look at the channel's scale",
+        )
+
+
+def _columns(rows: _Rows) -> dict[str, Any]:
+    import numpy as np
+
+    return {
+        "row": np.arange(len(rows.label), dtype=np.int64),
+        "recording": rows.recording,
+        "group": rows.groups,
+        "window": rows.window,
+        "label": rows.label,
+        **{f"f{i}": rows.x[:, i] for i in range(rows.x.shape[1])},
+    }
+
+
+def _read(ws: Workspace, name: str, n_features: int) -> _Rows:
+    import numpy as np
+
+    columns = ws.tables.sql(f'select * from {name} order by "row"').fetchnumpy()
+    return _Rows(
+        x=np.stack([np.asarray(columns[f"f{i}"], dtype=np.float32) for i in range(n_features)], axis=1),
+        label=columns["label"].tolist(),
+        groups=columns["group"].tolist(),
+        recording=columns["recording"].tolist(),
+        window=np.asarray(columns["window"], dtype=np.int64),
+    )

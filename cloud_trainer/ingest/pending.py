@@ -1,0 +1,190 @@
+"""Messages that wait for the next commit: pure, no broker, no store.
+
+Its one rule: a range is acknowledged only as part of the commit that holds its rows, named exactly as it came.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from cloud_trainer.ingest import schema
+from edge_runtime.contract import topics
+from edge_runtime.contract.ack import Ack
+from edge_runtime.contract.birth import Birth, State
+from edge_runtime.contract.event import Event
+from edge_runtime.contract.records import REASONS, RecordBatch
+from edge_runtime.contract.summary import SummaryBatch
+from edge_runtime.errors import ContractError
+
+MAX_RANGES = 64  # in one Ack message
+REMEMBERED = 1024  # bad payloads that are not stored a second time
+
+Device = tuple[str, str, int]  # site, device, epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One commit: rows by table, and what may be acknowledged once they are stored."""
+
+    tables: Mapping[str, Mapping[str, Any]]
+    ranges: Mapping[Device, tuple[tuple[int, int], ...]]
+    rows: int
+
+    def acks(self) -> list[tuple[str, bytes]]:
+        """Topic and payload of each message to publish after the commit."""
+        out = []
+        for (site, device, epoch), ranges in self.ranges.items():
+            topic = topics.down(site, device, "ack")
+            cuts = range(0, len(ranges), MAX_RANGES)
+            out += [(topic, Ack(epoch=epoch, ranges=ranges[at : at + MAX_RANGES]).to_bytes()) for at in cuts]
+        return out
+
+
+class Pending:
+    """Rows of the messages since the last commit. Life: `add()` until it is time, then `take()`."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.messages = 0
+        self._tables: dict[str, dict[str, Any]] = {}
+        self._ranges: dict[Device, list[tuple[int, int]]] = {}
+        self._bad: dict[bytes, None] = {}
+
+    def add(self, topic: str, payload: bytes, *, now_ms: int) -> None:
+        """Take one message in; one that does not decode becomes a row of `quarantine`."""
+        self.messages += 1
+        try:
+            self._decode(topics.parse(topic), payload, now_ms)
+        except ContractError as why:
+            self._set_aside(topic, str(why), payload, now_ms)
+
+    def take(self) -> Commit:
+        """Everything since the last `take()`, which starts anew."""
+        ranges = {device: tuple(dict.fromkeys(named)) for device, named in self._ranges.items()}
+        commit = Commit(tables=self._tables, ranges=ranges, rows=self.rows)
+        self._tables, self._ranges, self.rows, self.messages = {}, {}, 0, 0
+        return commit
+
+    def _decode(self, topic: topics.Topic, payload: bytes, now_ms: int) -> None:
+        if topic.leaf == "rec":
+            self._records(topic, RecordBatch.from_bytes(payload), now_ms)
+        elif topic.leaf == "sum":
+            self._summary(topic, SummaryBatch.from_bytes(payload), now_ms)
+        elif topic.leaf == "ev":
+            self._event(topic, Event.from_bytes(payload), now_ms)
+        elif topic.leaf == "birth":
+            self._birth(topic, Birth.from_bytes(payload), now_ms)
+        elif topic.leaf == "state":
+            self._state(topic, State.from_bytes(payload), now_ms)
+        else:
+            raise ContractError(f"topic leaf {topic.leaf}: is not stored")
+
+    def _columns(self, name: str, rows: int) -> dict[str, Any]:
+        self.rows += rows
+        return self._tables.setdefault(name, schema.columns(name))
+
+    def _sealed(self, topic: topics.Topic, epoch: int, first: int, last: int) -> None:
+        self._ranges.setdefault((topic.site, topic.device, epoch), []).append((first, last))
+
+    def _records(self, topic: topics.Topic, batch: RecordBatch, now_ms: int) -> None:
+        head, rows = batch.header, len(batch)
+        _same_sender(topic, head.device, head.stream)
+        columns = self._columns("records", rows)
+        same = {
+            "site": topic.site, "device": head.device, "stream": head.stream, "epoch": str(head.epoch),
+            "bundle": head.bundle, "program": head.program, "clock": batch.clock, "ingested_ms": now_ms,
+        }  # fmt: skip
+        for name, value in same.items():
+            columns[name].extend([value] * rows)
+        columns["seq"].extend(range(batch.first_seq, batch.last_seq + 1))
+        columns["time_ms"].extend(batch.times_ms)
+        columns["window"].extend(batch.windows)
+        columns["label"].extend(batch.labels)
+        columns["vote"].extend(batch.votes)
+        columns["reason"].extend(REASONS[r] for r in batch.reasons)
+        columns["probability"].extend(batch.probabilities)
+        columns["latency_us"].extend(batch.latencies_us)
+        columns["features"].extend(array("f", batch.features), rows=rows, width=batch.n_features)
+        columns["scores"].extend(array("f", batch.scores), rows=rows, width=batch.n_scores)
+        self._sealed(topic, head.epoch, batch.first_seq, batch.last_seq)
+
+    def _summary(self, topic: topics.Topic, batch: SummaryBatch, now_ms: int) -> None:
+        head = batch.header
+        _same_sender(topic, head.device, head.stream)
+        columns = self._columns("summaries", 1)
+        one = {
+            "site": topic.site, "device": head.device, "stream": head.stream, "epoch": str(head.epoch),
+            "seq": batch.seq, "period": batch.period, "start_ms": batch.start_ms, "end_ms": batch.end_ms,
+            "clock": batch.clock, "first_window": batch.first_window, "last_window": batch.last_window,
+            "n_windows": batch.n_windows, "drops": batch.drops, "label_counts": batch.label_counts,
+            "bundle": head.bundle, "program": head.program, "ingested_ms": now_ms,
+        }  # fmt: skip
+        for name, value in one.items():
+            columns[name].append(value)
+        for name in ("n", "n_nan", "min", "max", "first", "last", "sum", "sum_sq", "sum_lag"):
+            columns[name].append(getattr(row, name) for row in batch.rows)
+        columns["counts"].append(count for row in batch.rows for count in row.counts)
+        columns["n_counts"].append(len(row.counts) for row in batch.rows)
+        self._sealed(topic, head.epoch, batch.seq, batch.seq)
+
+    def _event(self, topic: topics.Topic, event: Event, now_ms: int) -> None:
+        _same_sender(topic, event.device)
+        self._row("events", topic, event.epoch, {
+            "stream": event.stream, "seq": event.seq, "time_ms": event.time_ms, "kind": event.kind,
+            "fields": _text(event.fields), "ingested_ms": now_ms,
+        })  # fmt: skip
+        self._sealed(topic, event.epoch, event.seq, event.seq)
+
+    def _birth(self, topic: topics.Topic, birth: Birth, now_ms: int) -> None:
+        _same_sender(topic, birth.device)
+        streams = [
+            {name: getattr(s, name) for name in
+             ("name", "bundle", "program", "version", "window_frames", "hop_frames", "rate_hz", "source")}
+            for s in birth.streams
+        ]  # fmt: skip
+        self._row("births", topic, birth.epoch, {
+            "time_ms": birth.time_ms, "utc_offset_min": birth.utc_offset_min,
+            "versions": _text(birth.versions), "streams": _text(streams), "ingested_ms": now_ms,
+        })  # fmt: skip
+
+    def _state(self, topic: topics.Topic, state: State, now_ms: int) -> None:
+        _same_sender(topic, state.device)
+        self._row("states", topic, state.epoch, {
+            "time_ms": state.time_ms, "online": state.online, "streams": _text(state.streams),
+            "order_version": state.order_version, "ingested_ms": now_ms,
+        })  # fmt: skip
+
+    def _row(self, name: str, topic: topics.Topic, epoch: int, values: dict[str, object]) -> None:
+        columns = self._columns(name, 1)
+        whose = {"site": topic.site, "device": topic.device, "epoch": str(epoch)}
+        for column, value in (whose | values).items():
+            columns[column].append(value)
+
+    def _set_aside(self, topic: str, reason: str, payload: bytes, now_ms: int) -> None:
+        """Store what does not decode, once: its device cannot know and sends it again and again."""
+        digest = sha256(topic.encode() + b"\0" + payload).digest()
+        if digest in self._bad:
+            return
+        self._bad[digest] = None
+        while len(self._bad) > REMEMBERED:
+            del self._bad[next(iter(self._bad))]
+        columns = self._columns("quarantine", 1)
+        row = {"topic": topic, "reason": reason, "payload": payload, "ingested_ms": now_ms}
+        for name, value in row.items():
+            columns[name].append(value)
+
+
+def _same_sender(topic: topics.Topic, device: str, stream: str | None = None) -> None:
+    if device != topic.device or (stream is not None and stream != topic.stream):
+        raise ContractError(
+            f"sender: the topic says {topic.device}/{topic.stream}, the payload {device}/{stream or ''}"
+        )
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=dict)

@@ -1,0 +1,34 @@
+"""Appending to the telemetry tables. One rule: a commit that met a compaction is made again; nothing is half there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cloud_trainer.ingest import schema
+from edge_runtime.errors import TransportError
+
+if TYPE_CHECKING:
+    from cloud_trainer.tables import Tables
+
+ATTEMPTS = 8
+
+
+def append(tables: Tables, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Append columns (see `schema.columns`) to the stored tables, one Delta commit each.
+
+    Raises:
+        TransportError: Other writers won `ATTEMPTS` times in a row.
+    """
+    from deltalake.exceptions import CommitFailedError
+
+    for name, columns in rows.items():
+        filled = schema.arrow(name, columns)
+        for _ in range(ATTEMPTS):
+            try:
+                tables.append(schema.raw(name), filled)
+            except CommitFailedError:
+                continue
+            break
+        else:
+            raise TransportError(f"{schema.raw(name)}: lost to another writer {ATTEMPTS} times", hint="try again")

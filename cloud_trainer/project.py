@@ -1,0 +1,413 @@
+"""Project: what `edgeloop.toml` says, as values. One rule: a key that is not known here is refused.
+
+It reads the one file; whether the data are as it says is the matter of `cloud_trainer.datasets`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cloud_trainer.section import Section, did_you_mean
+from edge_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_runtime.contract.manifest import Policy
+    from edge_runtime.contract.program import Program
+
+FILE = "edgeloop.toml"
+ESTIMATORS = ("logistic", "forest", "hist_gradient_boosting", "mlp")
+METRICS = ("accuracy", "macro_f1")
+BUDGET = ("state_bytes", "model_bytes", "memory_bytes", "latency_us", "record_bytes_day")
+RESERVED = ("recording", "group", "frame", "label")
+_CHANNEL = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_ID = re.compile(r"[a-z0-9-]{1,64}")
+
+Params = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSpec:
+    """One column of the recordings: value [unit] = raw * scale + offset."""
+
+    name: str
+    column: str
+    unit: str
+    scale: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """The recordings: CSV files, plain or gzipped, with one header line; one file is one recording."""
+
+    root: Path
+    files: tuple[str, ...]
+    rate_hz: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """A file of labelled intervals, one a line."""
+
+    file: str
+    recording: str
+    start: str
+    end: str
+    label: str
+    first: int
+    end_inclusive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """A file with one line a recording."""
+
+    file: str
+    file_column: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Where labels come from: exactly one of `column`, `intervals`, `index`."""
+
+    column: str = ""
+    intervals: Intervals | None = None
+    index: Index | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """What must not be in training and test at once; with nothing named, each recording is its own group."""
+
+    pattern: str = ""
+    column: str = ""
+    index: Index | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """The feature program, but for its channels."""
+
+    window_frames: int
+    hop_frames: int
+    list: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Whole groups go to training or to test: those named, or a fraction chosen by the seed."""
+
+    test: tuple[str, ...] = ()
+    test_fraction: float = 0.25
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """Which estimators, with which parameters, judged by what."""
+
+    estimators: tuple[str, ...]
+    metric: str
+    seed: int
+    params: Mapping[str, Params]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySpec:
+    """The decision policy: score a vote needs, k of n windows, windows a label is held."""
+
+    threshold: float
+    thresholds: Mapping[str, float]
+    k: int
+    n: int
+    hold_windows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project file, read and checked."""
+
+    path: Path
+    name: str
+    channels: tuple[ChannelSpec, ...]
+    data: Data
+    labels: Labels
+    groups: Groups
+    features: Features
+    split: Split
+    train: Train
+    target: Mapping[str, int]
+    policy: PolicySpec
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace where none is named: beside the project file."""
+        from cloud_trainer.workspace import DEFAULT
+
+        return self.path.parent / DEFAULT
+
+    def program(self) -> Program:
+        """The feature program that the project declares.
+
+        Raises:
+            UsageError: A feature of `features.list` is none.
+        """
+        from edge_runtime.contract.program import Channel
+        from edge_runtime.features import build_program
+
+        return build_program(
+            [Channel(name=c.name, unit=c.unit, scale=c.scale, offset=c.offset) for c in self.channels],
+            rate_hz=self.data.rate_hz,
+            window_frames=self.features.window_frames,
+            hop_frames=self.features.hop_frames,
+            features=self.features.list,
+        )
+
+
+def load(path: Path | str = FILE) -> Project:
+    """The project that the file at `path` describes.
+
+    Raises:
+        UsageError: It cannot be read, or a key is unknown, missing or out of range: names the key.
+    """
+    path = Path(path).absolute()
+    if path.is_dir():
+        path = path / FILE
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as why:
+        text = (why.strerror or str(why)) if isinstance(why, OSError) else str(why)
+        raise UsageError(f"{path}: {text}", hint="`cloud-trainer init` writes a project file") from why
+    top = Section(path, "", document)
+    head = top.section("project")
+    project = Project(
+        path=path,
+        name=head.text("name", match=_ID, want="[a-z0-9-], 1..64 characters"),
+        channels=_channels(top),
+        data=_data(top.section("data")),
+        labels=_labels(top.section("labels")),
+        groups=_groups(top.section("groups", optional=True)),
+        features=_features(top.section("features")),
+        split=_split(top.section("split", optional=True)),
+        train=_train(top.section("train", optional=True)),
+        target=_target(top.section("target", optional=True)),
+        policy=_policy(top.section("policy", optional=True)),
+    )
+    head.done()
+    top.done()
+    return project
+
+
+def write_template(path: Path) -> None:
+    """Write the commented project file to `path`.
+
+    Raises:
+        UsageError: There is one already, or the place cannot be written.
+    """
+    template = (Path(__file__).parent / "template.toml").read_text(encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as out:
+            out.write(template)
+    except FileExistsError:
+        raise UsageError(f"{path}: there is a project file already", hint="edit it, or name another folder") from None
+    except OSError as why:
+        raise UsageError(f"{path}: {why.strerror}", hint="name a folder that exists and can be written") from why
+
+
+def _channels(top: Section) -> tuple[ChannelSpec, ...]:
+    channels: list[ChannelSpec] = []
+    for section in top.sections("channel"):
+        name = section.text("name", match=_CHANNEL, want="a letter, then letters, digits, _, up to 64")
+        if name.lower() in {*RESERVED, *(other.name.lower() for other in channels)}:
+            raise section.wrong("name", f"each channel once, and none of {', '.join(RESERVED)}")
+        scale = section.number("scale", 1.0, low=-1e30, high=1e30)
+        if scale == 0:
+            raise section.wrong("scale", "a number that is not 0")
+        channels.append(
+            ChannelSpec(
+                name=name,
+                column=section.text("column", name),
+                unit=section.text("unit"),
+                scale=scale,
+                offset=section.number("offset", 0.0, low=-1e30, high=1e30),
+            )
+        )
+        section.done()
+    return tuple(channels)
+
+
+def _data(section: Section) -> Data:
+    section.choice("format", "csv", of=("csv", "csv.gz"))
+    data = Data(
+        root=_folder(section),
+        files=section.texts("files"),
+        rate_hz=section.number("rate_hz", low=0, high=1e6, open_low=True),
+    )
+    section.done()
+    return data
+
+
+def _folder(section: Section) -> Path:
+    text = section.text("root", ".")
+    for name in re.findall(r"\$\{(\w+)\}", text):
+        if name not in os.environ:
+            raise UsageError(
+                f"data.root: {text!r} names the variable {name}, which is not set",
+                hint=f"export {name}=FOLDER",
+            )
+        text = text.replace(f"${{{name}}}", os.environ[name])
+    return (section.path.parent / text).absolute()
+
+
+def _index(section: Section, column: str) -> Index:
+    index = Index(
+        file=section.text("file"),
+        file_column=section.text("file_column", "file"),
+        column=section.text(column),
+    )
+    section.done()
+    return index
+
+
+def _labels(section: Section) -> Labels:
+    ways = [name for name in ("column", "intervals", "index") if section.has(name)]
+    if len(ways) != 1:
+        raise UsageError(
+            f"labels: want one of column, intervals, index, got {' and '.join(ways) or 'none'}",
+            hint="see the comments that `cloud-trainer init` writes",
+        )
+    names = section.section("names", optional=True).rest()
+    for key, value in names.items():
+        if not isinstance(value, str) or not value:
+            raise UsageError(f"labels.names.{key}: want the label's name as text, got {value!r}")
+    labels = Labels(
+        column=section.text("column", ""),
+        intervals=_intervals(section.section("intervals")) if ways == ["intervals"] else None,
+        index=_index(section.section("index"), "label_column") if ways == ["index"] else None,
+        names={key: str(value) for key, value in names.items()},
+        ignore=section.texts("ignore", ()),
+    )
+    section.done()
+    return labels
+
+
+def _intervals(section: Section) -> Intervals:
+    intervals = Intervals(
+        file=section.text("file"),
+        recording=section.text("recording"),
+        start=section.text("start", "start"),
+        end=section.text("end", "end"),
+        label=section.text("label", "label"),
+        first=section.integer("first", 0, low=0, high=1),
+        end_inclusive=section.flag("end_inclusive", default=True),
+    )
+    section.done()
+    return intervals
+
+
+def _groups(section: Section) -> Groups:
+    ways = [name for name in ("pattern", "column", "index") if section.has(name)]
+    if len(ways) > 1:
+        raise UsageError(f"groups: want at most one of pattern, column, index, got {', '.join(ways)}")
+    pattern = section.text("pattern", "")
+    try:
+        n_groups = re.compile(pattern).groups
+    except re.error as why:
+        raise UsageError(f"groups.pattern: {pattern!r} is no regular expression: {why}") from why
+    if pattern and n_groups != 1:
+        raise UsageError(f"groups.pattern: {pattern!r} has {n_groups} groups, want 1", hint=r"such as 'user(\d+)'")
+    groups = Groups(
+        pattern=pattern,
+        column=section.text("column", ""),
+        index=_index(section.section("index"), "column") if ways == ["index"] else None,
+    )
+    section.done()
+    return groups
+
+
+def _features(section: Section) -> Features:
+    window = section.integer("window_frames", low=2, high=4096)
+    features = Features(
+        window_frames=window,
+        hop_frames=section.integer("hop_frames", window, low=1, high=window),
+        list=section.texts("list"),
+    )
+    section.done()
+    return features
+
+
+def _split(section: Section) -> Split:
+    section.choice("by", "group", of=("group",))
+    if section.has("test") and section.has("test_fraction"):
+        raise UsageError("split: want test or test_fraction, got both", hint="leave one out")
+    split = Split(
+        test=section.texts("test") if section.has("test") else (),
+        test_fraction=section.number("test_fraction", 0.25, low=0, high=0.9, open_low=True),
+        seed=section.integer("seed", 1, low=0, high=2**31),
+    )
+    section.done()
+    return split
+
+
+def _train(section: Section) -> Train:
+    chosen = section.texts("estimators", ESTIMATORS)
+    for name in chosen:
+        if name not in ESTIMATORS:
+            raise section.wrong("estimators", f"some of {', '.join(ESTIMATORS)}{did_you_mean(name, ESTIMATORS)}")
+    params = {name: section.section(name, optional=True).rest() for name in ESTIMATORS if section.has(name)}
+    train = Train(
+        estimators=tuple(dict.fromkeys(chosen)),
+        metric=section.choice("metric", "accuracy", of=METRICS),
+        seed=section.integer("seed", 1, low=0, high=2**31),
+        params=params,
+    )
+    section.done()
+    return train
+
+
+def _target(section: Section) -> dict[str, int]:
+    target = {name: section.integer(name, low=1, high=2**53) for name in BUDGET if section.has(name)}
+    section.done()
+    return target
+
+
+def _policy(section: Section) -> PolicySpec:
+    n = section.integer("n", 1, low=1, high=16)
+    each = section.section("thresholds", optional=True)
+    policy = PolicySpec(
+        threshold=section.number("threshold", 0.0, low=0, high=1),
+        thresholds={name: each.number(name, low=0, high=1) for name in each.rest()},
+        k=section.integer("k", 1, low=1, high=n),
+        n=n,
+        hold_windows=section.integer("hold_windows", 0, low=0, high=65535),
+    )
+    section.done()
+    return policy
+
+
+def policy_for(project: Project, labels: Sequence[str]) -> Policy:
+    """The decision policy of the manifest for these labels.
+
+    Raises:
+        UsageError: `policy.thresholds` names a label that there is not.
+    """
+    from edge_runtime.contract.manifest import Policy
+
+    spec = project.policy
+    for label in spec.thresholds:
+        if label not in labels:
+            raise UsageError(
+                f"policy.thresholds.{label}: there is no such label{did_you_mean(label, labels)}",
+                hint=f"labels: {', '.join(labels)}",
+            )
+    thresholds = [round(spec.thresholds.get(label, spec.threshold) * 1_000_000) for label in labels]
+    return Policy(thresholds_ppm=tuple(thresholds), k=spec.k, n=spec.n, hold_windows=spec.hold_windows)

@@ -1,0 +1,214 @@
+/* er.h - the Edgeloop core: frames in, decisions out, the same bits on every machine.
+ *
+ * Memory belongs to the caller. Life of a stream: er_stream_size() -> er_stream_init() -> er_step()
+ * until the last frame. Nothing here allocates, locks, prints, keeps a global or calls libm.
+ *
+ * A frame is one sample of every channel: float[n_channels]. A window is `window` frames, a new one
+ * starts every `hop` frames; window w covers frames w*hop .. w*hop+window-1.
+ */
+#ifndef ER_H
+#define ER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cffi: begin - everything to "cffi: end" is read by edge_runtime/native/build.py */
+
+typedef enum er_status {
+    ER_OK = 0,          /* done; er_step: a decision was written                        */
+    ER_AGAIN = 1,       /* er_step, er_features_push: every frame taken, nothing complete */
+    ER_SCORES = 2,      /* er_step without a model: features are ready, call er_decide() */
+    ER_EFPU = -8,       /* the process flushes denormals (FTZ/DAZ): bits would differ    */
+    ER_EINVAL = -22,    /* an argument is outside its documented range                   */
+    ER_ENOSPC = -28,    /* mem or out is smaller than the size function asked for        */
+    ER_EOP = -38,       /* the program names an operator this build does not have        */
+    ER_EMISMATCH = -71, /* er_stream_adopt/restore: the states do not have one shape     */
+    ER_EFORMAT = -74    /* model or saved state: the bytes break their format            */
+} er_status;
+
+/* ---- feature program ---------------------------------------------------- */
+
+typedef struct er_channel {
+    float scale;  /* value = raw * scale + offset; unit per raw unit, finite, not 0 */
+    float offset; /* [unit], finite                                                  */
+} er_channel;
+
+/* One output: out[i] = op(channel) over the window. */
+typedef struct er_feature {
+    uint16_t op;      /* id from the operator table; never renumbered              */
+    uint16_t channel; /* 0 .. n_channels-1                                         */
+    float param[2];   /* meaning, unit and range: see the operator; 0 where unused */
+} er_feature;
+
+typedef struct er_program {
+    float rate_hz;              /* frames per second, > 0                              */
+    uint16_t n_channels;        /* samples per frame, 1..64                            */
+    uint16_t window;            /* frames per window, 2..4096                          */
+    uint16_t hop;               /* frames between windows, 1..window                   */
+    uint16_t n_features;        /* length of features[], 1..1024                       */
+    const er_channel *channels; /* [n_channels], must outlive what is built on it */
+    const er_feature *features; /* [n_features], must outlive what is built on it */
+} er_program;
+
+typedef struct er_op_info {
+    uint16_t id;       /* wire id, append-only                        */
+    uint16_t n_params; /* 0..2                                        */
+    const char *name;  /* the word used in edgeloop.toml              */
+    const char *unit;  /* "x": unit of the channel, "x^2", "1", "count" */
+} er_op_info;
+
+/* Operator table in id order: ER_OK and *out, or ER_EINVAL past the end. */
+er_status er_op(uint16_t index, er_op_info *out);
+
+/* ---- forest: the native form of tree ensembles --------------------------- */
+
+/* A checked view of a forest file (FORMAT.md "forest"); the bytes must outlive it. */
+typedef struct er_forest {
+    const void *nodes;    /* 8-byte nodes                       */
+    const void *roots;    /* uint32[n_trees]                    */
+    const double *leaves; /* [n_leaves][n_outputs]             */
+    uint32_t n_nodes, n_trees, n_leaves;
+    uint16_t n_features, n_outputs;
+} er_forest;
+
+/* Check every index and offset of bytes[size] (8-byte aligned), then fill *out. ER_EFORMAT if any
+ * is out of bounds; after ER_OK no feature vector can make er_forest_scores() read outside bytes.
+ */
+er_status er_forest_open(er_forest *out, const void *bytes, size_t size);
+
+/* scores[n_outputs] <- mean over trees of the leaf's values, added in tree order in double, as the
+ * trainer adds them. x[n_features] must not hold NaN. */
+er_status er_forest_scores(const er_forest *f, const float *x, double *scores);
+
+/* ---- decision policy ----------------------------------------------------- */
+
+#define ER_MAX_CLASSES 64
+#define ER_MAX_VOTES 16
+
+typedef struct er_policy {
+    uint16_t n_classes; /* 1..64                                                     */
+    uint8_t k;          /* votes a label needs among the last n windows, 1..n        */
+    uint8_t n;          /* windows that vote, 1..16                                  */
+    uint16_t hold;      /* windows a label stays before another or abstain, 0..65535 */
+    uint32_t threshold_ppm[ER_MAX_CLASSES]; /* least score of a vote [1e-6], 0..1000000 */
+} er_policy;
+
+/* ---- summary -------------------------------------------------------------- */
+
+/* Bins of one feature or score, frozen at training. */
+typedef struct er_bins {
+    float centre; /* z = round((x-centre)/scale * 65536), halves away from 0, clamped to +-2^20 */
+    float scale;  /* > 0 */
+    uint16_t n_bins;    /* inner bins, 1..64; bin b holds edge[b] <= x < edge[b+1], the last one its
+                           upper edge too */
+    const float *edges; /* [n_bins+1], strictly ascending, finite */
+} er_bins;
+
+/* What one period counted for one row (features first, then scores). Merging two is exact. */
+typedef struct er_tally {
+    uint32_t n;          /* values that were not NaN          */
+    uint32_t n_nan;      /* values that were NaN              */
+    float min, max;      /* of the n values; NaN where n is 0 */
+    int32_t first, last; /* z of the first and last value */
+    int64_t sum, sum_sq; /* of z, of z*z                  */
+    int64_t sum_lag;     /* of z times the z before it (NaN left out) */
+} er_tally;
+
+/* ---- stream ---------------------------------------------------------------- */
+
+enum { ER_ABSTAIN = -1 };
+#define ER_FLAG_NAN                                                                                \
+    1u /* a feature was NaN (model not asked) or an outside score not finite: the vote is abstain  \
+        */
+
+typedef struct er_decision {
+    uint64_t window; /* number of the window in its stream, from 0 */
+    int32_t label;   /* after the policy; ER_ABSTAIN or 0..n_classes-1 */
+    int32_t vote;    /* this window alone, after its threshold         */
+    float margin;    /* best score minus the second (one class: minus 0), 0..; 0 if NaN */
+    uint32_t flags;  /* ER_FLAG_* */
+} er_decision;
+
+typedef struct er_config {
+    const er_program *program;
+    const er_policy *policy;
+    const er_bins *bins;     /* [n_features + n_classes], or NULL for no summary */
+    const er_forest *forest; /* NULL: the caller scores, see ER_SCORES           */
+} er_config;
+
+typedef struct er_stream er_stream;
+
+/* Bytes er_stream_init() needs; 0 if a field of the config is out of range. */
+size_t er_stream_size(const er_config *c);
+
+/* Build the stream in mem[size] (8-byte aligned); what `c` points to must outlive it. */
+er_status er_stream_init(er_stream **out, const er_config *c, void *mem, size_t size);
+
+/* Take up to n_frames of x[n_frames][n_channels] (raw units); stop after the first complete window.
+ * *taken <- frames consumed. ER_OK: *out is the decision. ER_SCORES: call er_decide() next
+ * (er_step() again is ER_EINVAL). A window with a NaN feature is decided here, without the model:
+ * ER_FLAG_NAN. */
+er_status er_step(er_stream *s, const float *x, uint32_t n_frames, uint32_t *taken,
+                  er_decision *out);
+
+/* Finish the window that er_step() left at ER_SCORES with scores[n_classes] of an outside engine.
+ */
+er_status er_decide(er_stream *s, const double *scores, er_decision *out);
+
+/* The last complete window: features[n_features], scores[n_classes]. Valid until the next call. */
+const float *er_stream_features(const er_stream *s);
+const double *er_stream_scores(const er_stream *s);
+
+/* A feature is NaN (bits 0x7fc00000) if its channel's window holds a NaN or infinity, or if the
+ * result is beyond float; zero is always +0. Sums: see er_sum.h, their order is part of the
+ * meaning. */
+
+/* Counts of the running period, of its first 2^22 windows. row: 0..n_features+n_classes-1;
+ * counts[n_bins+2] <- below, bins, above. */
+er_status er_summary_row(const er_stream *s, uint32_t row, er_tally *out, uint32_t *counts,
+                         uint32_t n_counts);
+/* labels[n_classes+1] <- decisions by label, abstain last. */
+er_status er_summary_labels(const er_stream *s, uint32_t *labels, uint32_t n_labels);
+/* Start a new period: all counts to zero. */
+void er_summary_reset(er_stream *s);
+
+/* Position: frames taken so far and number of the next window. */
+uint64_t er_stream_frames(const er_stream *s);
+uint64_t er_stream_windows(const er_stream *s);
+
+/* The whole changing state as bytes without pointers: save <- copy, restore -> continue bit for
+ * bit. Restore: ER_EMISMATCH from another program, policy, bins or model size; ER_EFORMAT from any
+ * bytes that save did not write; then nothing has changed. Save is ER_EINVAL while the stream waits
+ * for er_decide(). For this device alone (its byte order). */
+size_t er_stream_save_size(const er_stream *s);
+er_status er_stream_save(const er_stream *s, void *bytes, size_t size);
+er_status er_stream_restore(er_stream *s, const void *bytes, size_t size);
+
+/* Go on where `from` stands (window ring, position), with the new model, policy and empty counts.
+ * ER_EMISMATCH unless channels (count, scale, offset), rate, window and hop are equal; ER_EINVAL
+ * while `from` waits for er_decide(). */
+er_status er_stream_adopt(er_stream *to, const er_stream *from);
+
+/* ---- features alone: training, tests, tools --------------------------------- */
+
+/* Rows that n_frames give: 0 or 1 + (n_frames - window) / hop. */
+uint64_t er_features_rows(const er_program *p, uint64_t n_frames);
+/* Scratch bytes er_features_batch() needs; 0 if the program is out of range. */
+size_t er_features_size(const er_program *p);
+/* out[rows][n_features] <- every window of x[n_frames][n_channels], by the code that er_step()
+ * runs. */
+er_status er_features_batch(const er_program *p, const float *x, uint64_t n_frames, float *out,
+                            uint64_t out_rows, void *mem, size_t size);
+
+/* ER_OK, ER_EOP, or ER_EINVAL with *where <- index of the first bad feature (or n_features: the
+ * program itself). */
+er_status er_program_check(const er_program *p, uint32_t *where);
+
+/* ER_EFPU if this thread flushes denormals to zero. */
+er_status er_fpu_check(void);
+
+/* Constant text for any status; never NULL. */
+const char *er_status_text(er_status status);
+
+/* cffi: end */
+#endif

@@ -1,0 +1,180 @@
+/* er_internal.h - what the files of the core share; nothing here is public.
+ *
+ * The bits promise stands on IEEE float and double without contraction or excess precision, so a
+ * build that cannot keep it stops here. Contraction itself has no macro: the Makefile and build.py
+ * pass -ffp-contract=off, and tests/csrc compares the bits.
+ */
+#ifndef ER_INTERNAL_H
+#define ER_INTERNAL_H
+
+#include <float.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "er.h"
+
+#ifdef __FAST_MATH__
+#error "Edgeloop: -ffast-math changes the bits; build without it"
+#endif
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "Edgeloop: float must be computed as float (on 32-bit x86: -msse2 -mfpmath=sse)"
+#endif
+_Static_assert(sizeof(float) == 4 && FLT_MANT_DIG == 24 && DBL_MANT_DIG == 53, "IEEE 754 needed");
+
+enum { ER_MAX_CHANNELS = 64, ER_MAX_WINDOW = 4096, ER_MAX_FEATURES = 1024, ER_MAX_BINS = 64 };
+
+/* ---- bits ---- */
+
+static inline uint32_t er_float_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline float er_float_from_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* The one NaN this core writes. */
+static inline float er_nan(void) { return er_float_from_bits(0x7fc00000u); }
+static inline int er_is_finite(float x) { return x - x == 0.0f; }
+
+/* ---- memory: one walk computes the size (base NULL) or hands out the pieces ---- */
+
+typedef struct er_arena {
+    unsigned char *base; /* NULL: only count */
+    size_t used;         /* [bytes], multiple of 8 */
+} er_arena;
+
+void *er_carve(er_arena *a, size_t bytes);
+
+/* ---- spectrum: one-sided power of one channel of a window ---- */
+
+typedef struct er_complex {
+    float re, im;
+} er_complex;
+
+typedef struct er_spectrum {
+    uint32_t n;          /* frames, 2..4096; 0: the program needs none         */
+    uint32_t m;          /* length of the complex transform: n/2 if n is even  */
+    er_complex *turn;    /* [n], exp(-2 pi i k / n)                            */
+    er_complex *work[2]; /* [m] each                                           */
+    float *power;        /* [n/2+1], of the channel last given to _run()       */
+} er_spectrum;
+
+void er_spectrum_carve(er_spectrum *s, uint32_t n, er_arena *a);
+void er_spectrum_init(er_spectrum *s);
+/* power[k] <- mean power of x in bin k [x^2]; all bins add up to the mean square. */
+void er_spectrum_run(er_spectrum *s, const float *x, float mean);
+
+/* ---- operators ---- */
+
+/* One channel of a full window, finite; what several operators share is made once. */
+typedef struct er_view {
+    const float *x;        /* [n], oldest first                                */
+    uint32_t n;            /* 2..4096                                          */
+    float rate_hz;         /* frames per second                                */
+    float lo, hi;          /* least and greatest value                         */
+    uint32_t *keys;        /* [n] scratch, where an operator asked ER_NEED_KEYS */
+    er_spectrum *spectrum; /* where one asked ER_NEED_SPECTRUM           */
+    int has_power;         /* spectrum->power is of this channel         */
+} er_view;
+
+enum { ER_NEED_KEYS = 1, ER_NEED_SPECTRUM = 2 };
+
+typedef struct er_kernel {
+    er_op_info info;
+    float (*run)(er_view *v, const float *param);
+    int (*params_ok)(const float *param, float rate_hz); /* NULL: no parameters */
+    unsigned needs;
+} er_kernel;
+
+const er_kernel *er_kernel_find(uint16_t id);
+
+/* ---- windows: program + ring of frames -> features ---- */
+
+typedef struct er_windows {
+    const er_program *p;
+    const er_kernel **kernel; /* [n_features]                                         */
+    uint16_t *order;          /* [n_features], features sorted by channel             */
+    uint32_t *keys;
+    er_spectrum spectrum;
+    float *rows;   /* [n_channels][2*window]: a channel is contiguous, values not raw */
+    uint32_t at;   /* first frame of the window in a row, 0..window                   */
+    uint32_t fill; /* frames held, 0..window-1 between calls                          */
+} er_windows;
+
+void er_windows_carve(er_windows *w, const er_program *p, er_arena *a);
+void er_windows_init(er_windows *w);
+/* Frames taken of x[n][n_channels]; stops where the window is full. */
+uint32_t er_windows_push(er_windows *w, const float *x, uint32_t n);
+static inline int er_windows_full(const er_windows *w) { return w->fill == w->p->window; }
+/* out[n_features] <- the full window, then move on by hop. */
+void er_windows_compute(er_windows *w, float *out);
+
+/* ---- policy ---- */
+
+/* Changing state of a policy; part of the saved state. */
+typedef struct er_votes {
+    int8_t vote[ER_MAX_VOTES]; /* newest first            */
+    uint8_t count;             /* votes held, 0..n        */
+    uint8_t reserved;          /* 0                       */
+    uint16_t age;              /* windows `label` was held, at most hold */
+    int32_t label;             /* current answer          */
+} er_votes;
+_Static_assert(sizeof(er_votes) == 24, "no padding: it is saved as bytes");
+
+int er_policy_ok(const er_policy *p);
+void er_votes_reset(er_votes *v);
+int er_votes_ok(const er_votes *v, const er_policy *p);
+/* vote and margin of one window: NaN or infinite scores abstain and return 0. */
+int er_policy_vote(const er_policy *p, const double *scores, int32_t *vote, float *margin);
+/* The label after this vote. */
+int32_t er_policy_label(const er_policy *p, er_votes *v, int32_t vote);
+
+/* ---- summary ---- */
+
+enum { ER_PERIOD_WINDOWS = 1 << 22, ER_Z_LIMIT = 1 << 20 };
+
+int er_bins_ok(const er_bins *b);
+void er_tally_reset(er_tally *t);
+int er_tally_ok(const er_tally *t);
+void er_tally_add(er_tally *t, uint32_t *counts, const er_bins *b, float x);
+
+/* ---- stream ---- */
+
+/* The changing part beside the frames; saved as bytes, so without pointers or padding. */
+typedef struct er_state {
+    uint64_t frames;  /* taken so far                                    */
+    uint64_t windows; /* number of the next window                       */
+    er_votes votes;
+    uint32_t fill;    /* frames in the window ring                       */
+    uint32_t counted; /* windows in the summary, 0..ER_PERIOD_WINDOWS    */
+} er_state;
+_Static_assert(sizeof(er_state) == 48, "no padding: it is saved as bytes");
+
+struct er_stream {
+    er_config c;
+    er_windows windows;
+    er_state *state;    /* first piece of the block that is saved whole  */
+    double *scores;     /* [n_classes]                                   */
+    er_tally *tallies;  /* [n_rows]                                      */
+    uint32_t *counts;   /* rows of n_bins+2, one after another           */
+    uint32_t *labels;   /* [n_classes+1]                                 */
+    float *features;    /* [n_features], last piece                      */
+    uint32_t n_rows;    /* n_features + n_classes, or 0                  */
+    uint32_t n_counts;  /* of all rows                                   */
+    int pending;        /* features wait for er_decide() */
+    size_t block_bytes; /* from state to the end of features             */
+    uint64_t shape;     /* hash of everything a saved state depends on   */
+};
+
+/* h <- hash of h and bytes[n]; every single changed byte changes it. */
+uint64_t er_hash(uint64_t h, const void *bytes, size_t n);
+
+#endif

@@ -1,0 +1,171 @@
+/* er_stream.c - one stream: window, features, model, policy, summary in one call. */
+#include <string.h>
+
+#include "er_internal.h"
+
+/* ---- life ---- */
+
+static er_status config_check(const er_config *c)
+{
+    if (!c) return ER_EINVAL;
+    const er_status status = er_program_check(c->program, NULL);
+    if (status != ER_OK) return status;
+    if (!er_policy_ok(c->policy)) return ER_EINVAL;
+    const er_forest *f = c->forest;
+    if (f && (f->n_features != c->program->n_features || f->n_outputs != c->policy->n_classes))
+        return ER_EINVAL;
+    const uint32_t n_rows = (uint32_t)c->program->n_features + c->policy->n_classes;
+    for (uint32_t r = 0; c->bins && r < n_rows; r++)
+        if (!er_bins_ok(&c->bins[r])) return ER_EINVAL;
+    return ER_OK;
+}
+
+/* Lay out s over the arena: first what is saved, in one block, then the window. */
+static void carve(er_stream *s, const er_config *c, er_arena *a)
+{
+    const uint32_t n_classes = c->policy->n_classes, n_features = c->program->n_features;
+    s->c = *c;
+    s->n_rows = c->bins ? n_features + n_classes : 0;
+    s->n_counts = 0;
+    for (uint32_t r = 0; r < s->n_rows; r++) s->n_counts += c->bins[r].n_bins + 2u;
+    const size_t start = a->used;
+    s->state = er_carve(a, sizeof *s->state);
+    s->scores = er_carve(a, n_classes * sizeof *s->scores);
+    s->tallies = er_carve(a, s->n_rows * sizeof *s->tallies);
+    s->counts = er_carve(a, s->n_counts * sizeof *s->counts);
+    s->labels = er_carve(a, (n_classes + 1u) * sizeof *s->labels);
+    s->features = er_carve(a, n_features * sizeof *s->features);
+    s->block_bytes = a->used - start;
+    er_windows_carve(&s->windows, c->program, a);
+}
+
+size_t er_stream_size(const er_config *c)
+{
+    if (config_check(c) != ER_OK) return 0;
+    er_stream s;
+    er_arena count = {NULL, (sizeof s + 7) / 8 * 8};
+    carve(&s, c, &count);
+    return count.used;
+}
+
+#define HASH(h, value) er_hash(h, &(value), sizeof(value))
+
+/* Everything a saved state only makes sense with: program, policy, bins, the model's dimensions. */
+static uint64_t shape_of(const er_config *c)
+{
+    const er_program *p = c->program;
+    const er_policy *q = c->policy;
+    uint64_t h = HASH(0, p->rate_hz);
+    const uint16_t dims[] = {p->n_channels, p->window, p->hop, p->n_features,
+                             q->n_classes,  q->k,      q->n,   q->hold};
+    const uint32_t model[] = {c->forest != NULL, c->forest ? c->forest->n_trees : 0,
+                              c->forest ? c->forest->n_nodes : 0, c->bins != NULL};
+    h = HASH(h, dims);
+    h = HASH(h, model);
+    h = er_hash(h, p->channels, p->n_channels * sizeof *p->channels);
+    h = er_hash(h, p->features, p->n_features * sizeof *p->features);
+    h = er_hash(h, q->threshold_ppm, q->n_classes * sizeof *q->threshold_ppm);
+    for (uint32_t r = 0; c->bins && r < (uint32_t)p->n_features + q->n_classes; r++) {
+        const er_bins *b = &c->bins[r];
+        h = HASH(h, b->centre);
+        h = HASH(h, b->scale);
+        h = er_hash(h, b->edges, (b->n_bins + 1u) * sizeof *b->edges);
+    }
+    return h;
+}
+
+er_status er_stream_init(er_stream **out, const er_config *c, void *mem, size_t size)
+{
+    const er_status status = config_check(c);
+    if (status != ER_OK) return status;
+    if (!out || !mem || (uintptr_t)mem % 8) return ER_EINVAL;
+    if (size < er_stream_size(c)) return ER_ENOSPC;
+    er_stream *s = mem;
+    memset(s, 0, sizeof *s);
+    er_arena arena = {mem, (sizeof *s + 7) / 8 * 8};
+    carve(s, c, &arena);
+    memset(s->state, 0, s->block_bytes);
+    er_votes_reset(&s->state->votes);
+    er_summary_reset(s);
+    er_windows_init(&s->windows);
+    s->shape = shape_of(c);
+    *out = s;
+    return ER_OK;
+}
+
+/* ---- one window ---- */
+
+static void count_window(er_stream *s, int32_t label)
+{
+    if (s->state->counted == ER_PERIOD_WINDOWS) return;
+    s->state->counted++;
+    s->labels[label == ER_ABSTAIN ? s->c.policy->n_classes : (uint32_t)label]++;
+    uint32_t *counts = s->counts;
+    for (uint32_t r = 0; r < s->n_rows; r++) {
+        const uint32_t nf = s->c.program->n_features;
+        const float x = r < nf ? s->features[r] : (float)s->scores[r - nf];
+        er_tally_add(&s->tallies[r], counts, &s->c.bins[r], x);
+        counts += s->c.bins[r].n_bins + 2u;
+    }
+}
+
+/* Scores are in place (NaN: nobody was asked). */
+static er_status decide(er_stream *s, er_decision *out)
+{
+    int32_t vote;
+    float margin;
+    const int ok = er_policy_vote(s->c.policy, s->scores, &vote, &margin);
+    *out = (er_decision){.window = s->state->windows,
+                         .label = er_policy_label(s->c.policy, &s->state->votes, vote),
+                         .vote = vote,
+                         .margin = margin,
+                         .flags = ok ? 0 : ER_FLAG_NAN};
+    count_window(s, out->label);
+    s->state->windows++;
+    s->pending = 0;
+    return ER_OK;
+}
+
+static int has_nan(const float *x, uint32_t n)
+{
+    int nan = 0;
+    for (uint32_t i = 0; i < n; i++) nan |= x[i] != x[i];
+    return nan;
+}
+
+er_status er_step(er_stream *s, const float *x, uint32_t n_frames, uint32_t *taken,
+                  er_decision *out)
+{
+    if (!s || !taken || !out || (!x && n_frames) || s->pending) return ER_EINVAL;
+    *taken = er_windows_push(&s->windows, x, n_frames);
+    s->state->frames += *taken;
+    if (!er_windows_full(&s->windows)) return ER_AGAIN;
+    er_windows_compute(&s->windows, s->features);
+    if (has_nan(s->features, s->c.program->n_features)) {
+        for (uint32_t c = 0; c < s->c.policy->n_classes; c++) s->scores[c] = (double)er_nan();
+        return decide(s, out);
+    }
+    if (!s->c.forest) {
+        s->pending = 1;
+        return ER_SCORES;
+    }
+    er_forest_scores(s->c.forest, s->features, s->scores);
+    return decide(s, out);
+}
+
+er_status er_decide(er_stream *s, const double *scores, er_decision *out)
+{
+    if (!s || !scores || !out || !s->pending) return ER_EINVAL;
+    memmove(s->scores, scores, s->c.policy->n_classes * sizeof *scores);
+    return decide(s, out);
+}
+
+/* ---- read ---- */
+
+const float *er_stream_features(const er_stream *s) { return s->features; }
+
+const double *er_stream_scores(const er_stream *s) { return s->scores; }
+
+uint64_t er_stream_frames(const er_stream *s) { return s->state->frames; }
+
+uint64_t er_stream_windows(const er_stream *s) { return s->state->windows; }

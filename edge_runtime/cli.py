@@ -1,0 +1,137 @@
+"""`edge-runtime`: the device's command line. One rule: nothing is imported before the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_runtime.errors import EdgeloopError, UsageError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status (STYLE: 2 usage, 3 contract, 4 trust, 5 budget, 6 transport)."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(COMMANDS[args.command](args))
+    except EdgeloopError as error:
+        print(f"error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-runtime", description="Run a bundle on this device: the same bits as in training."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the daemon until its sources end or SIGTERM")
+    run.add_argument("--config", type=Path, required=True, help="device.toml")
+
+    fit = commands.add_parser("fit", help="print what a device needs for its bundles, without starting")
+    fit.add_argument("bundle", type=Path, help="bundle file (.elb)")
+    fit.add_argument("--budget", type=Path, required=True, metavar="DEVICE_TOML", help="the device's budgets")
+
+    capture = commands.add_parser("capture", help="write a source's frames to a CSV file")
+    capture.add_argument("--source", default="host", help='"host", or "playback FILE ..." (default: host)')
+    capture.add_argument("--out", type=Path, required=True, help="file to write (.csv.gz)")
+    capture.add_argument("--seconds", type=float, default=10.0, help="how long (default: 10)")
+    capture.add_argument("--rate", type=float, default=20.0, help="frames per second (default: 20)")
+    capture.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+
+    show = commands.add_parser("show", help="print the manifest of a bundle and check every byte of it")
+    show.add_argument("bundle", type=Path, help="bundle file (.elb)")
+
+    commands.add_parser("operators", help="list the feature operators of this build")
+    commands.add_parser("version", help="print the versions of this build")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    from edge_runtime.daemon.config import load_config
+    from edge_runtime.daemon.service import Daemon
+
+    return Daemon(load_config(args.config)).run()
+
+
+def _fit(args: argparse.Namespace) -> int:
+    from edge_runtime.daemon.budget import check, needs, table
+    from edge_runtime.daemon.config import load_config
+    from edge_runtime.daemon.decide import load
+    from edge_runtime.engines import load_bundle
+
+    config = load_config(args.budget)
+    loaded = load(load_bundle(args.bundle))
+    rows = needs(config, {stream.name: loaded for stream in config.streams})
+    print(table(rows, config.budget))
+    check(rows, config.budget, name=args.bundle.name)
+    return 0
+
+
+def _capture(args: argparse.Namespace) -> int:
+    from edge_runtime.sources import capture, open_source
+
+    if args.seconds <= 0:
+        raise UsageError(f"--seconds: {args.seconds:g} is not above 0", hint="name how long to capture")
+    source = open_source(args.source, rate_hz=args.rate)
+    try:
+        n_frames = capture(source, args.out, seconds=args.seconds, overwrite=args.overwrite)
+    finally:
+        source.close()
+    print(f"{args.out}: {n_frames} frames of {len(source.channels)} channels at {source.rate_hz:g} Hz")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    from edge_runtime.engines import load_bundle
+
+    bundle = load_bundle(args.bundle)
+    manifest = bundle.manifest
+    print(f"bundle    {bundle.digest}")
+    print(f"name      {manifest.name} version {manifest.version}, {manifest.engine} {manifest.precision}")
+    print(f"labels    {', '.join(manifest.labels)}")
+    print(f"program   {manifest.program_digest}")
+    lineage = manifest.lineage
+    print(f"dataset   {lineage.dataset} version {lineage.dataset_version} {lineage.dataset_digest}")
+    print(f"run       {lineage.run_id}")
+    print(f"signed by {', '.join(s.key_id for s in bundle.signatures) or 'nobody'} (keys are checked at install)")
+    for member in manifest.members:
+        print(f"  {member.length:>9} bytes  {member.name}")
+    return 0
+
+
+def _operators(_args: argparse.Namespace) -> int:
+    from edge_runtime.native import operators
+
+    for op in operators():
+        print(f"{op.id:>4}  {op.name:<16} unit {op.unit:<6} parameters {op.n_params}")
+    return 0
+
+
+def _version(_args: argparse.Namespace) -> int:
+    from edge_runtime.daemon.service import versions
+
+    for name, version in versions().items():
+        print(f"{name} {version}")
+    return 0
+
+
+COMMANDS = {
+    "run": _run,
+    "fit": _fit,
+    "capture": _capture,
+    "show": _show,
+    "operators": _operators,
+    "version": _version,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

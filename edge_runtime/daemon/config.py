@@ -1,0 +1,230 @@
+"""`device.toml`: all that a device is told.
+
+One rule: every key is checked and named when it is wrong; unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from edge_runtime.contract.checks import ident
+from edge_runtime.errors import ContractError, UsageError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceConfig:
+    """Who this device is and where its state lives."""
+
+    site: str
+    id: str
+    state: str = "state"
+    utc_offset_min: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerConfig:
+    """Where telemetry goes. Without a `[broker]` table the records stay in the spool."""
+
+    host: str
+    port: int = 1883
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    resend_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustConfig:
+    """Ed25519 public keys, 64 hex digits each, that may sign bundles and rollout orders."""
+
+    release_keys: tuple[str, ...] = ()
+    rollout_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetConfig:
+    """What this device may use. The daemon adds its parts up before it starts and refuses what does not fit.
+
+    Attributes:
+        memory_bytes: resident memory of the whole daemon and one update child [bytes].
+        spool_bytes: disk that stored telemetry may take [bytes].
+        bundle_bytes: the largest bundle that is fetched [bytes].
+        latency_us: the longest a decision may take at the 99th percentile [µs]; 0 is no limit.
+        record_bytes_day: telemetry a day [bytes]; 0 is no limit.
+    """
+
+    memory_bytes: int = 256 << 20
+    spool_bytes: int = 16 << 20
+    bundle_bytes: int = 64 << 20
+    latency_us: int = 0
+    record_bytes_day: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamConfig:
+    """One series of frames with its bundle.
+
+    Attributes:
+        source: `host`, or `playback FILE [FILE ...]`; files are found beside the config file.
+        bundle: the bundle that the device was shipped with; used until a rollout replaces it.
+        speed: playback only, times real time; 0 plays as fast as the device decides.
+        at_end: what a stream does when its recording ends, `stop` or `wait`.
+        period_windows, period_s: a summary covers at least both.
+        sample_k: records kept of a period.
+        probation_windows: decisions a new bundle makes before it is confirmed.
+        decisions: any of `stdout`, `mqtt`.
+    """
+
+    name: str
+    source: str
+    bundle: str = ""
+    speed: float = 0.0
+    at_end: str = "stop"
+    period_windows: int = 200
+    period_s: float = 3600.0
+    sample_k: int = 32
+    probation_windows: int = 20
+    commit_s: float = 10.0
+    decisions: tuple[str, ...] = ("stdout",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole `device.toml`; `folder` is where relative paths in it start."""
+
+    device: DeviceConfig
+    streams: tuple[StreamConfig, ...]
+    broker: BrokerConfig | None
+    trust: TrustConfig
+    budget: BudgetConfig
+    folder: Path
+
+    @property
+    def state_dir(self) -> Path:
+        """Where slots, bundles and the spool live."""
+        return self.folder / self.device.state
+
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "device.utc_offset_min": (-840, 840),
+    "broker.port": (1, 65535),
+    "broker.resend_s": (0.1, 3600),
+    "budget.memory_bytes": (1 << 20, 1 << 40),
+    "budget.spool_bytes": (256 << 10, 1 << 40),
+    "budget.bundle_bytes": (4 << 10, 1 << 32),
+    "budget.latency_us": (0, 10**9),
+    "budget.record_bytes_day": (0, 1 << 40),
+    "stream.speed": (0, 1e6),
+    "stream.period_windows": (1, 10**7),
+    "stream.period_s": (0, 10**7),
+    "stream.sample_k": (0, 1024),
+    "stream.probation_windows": (0, 10**6),
+    "stream.commit_s": (0.05, 3600),
+}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "stream.at_end": ("stop", "wait"),
+    "stream.decisions": ("stdout", "mqtt"),
+}
+IDS = ("device.site", "device.id", "stream.name")
+
+
+def load_config(path: Path) -> Config:
+    """Return the checked config of a `device.toml`.
+
+    Raises:
+        UsageError: the file cannot be read, or a key is missing, unknown or out of range.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"config {path}: {error.strerror}", hint="name a file that exists with --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"config {path}: not TOML ({error})", hint="mend the line it names") from error
+    _known(raw, ("device", "broker", "trust", "budget", "stream"), where=path.name)
+    streams = raw.get("stream")
+    if not isinstance(streams, list) or not 1 <= len(streams) <= 16:
+        raise UsageError(f"{path.name}: want 1..16 [[stream]] tables", hint="add one [[stream]] with name and source")
+    folder = path.resolve().parent
+    config = Config(
+        device=_table(DeviceConfig, raw.get("device", {}), "device"),
+        streams=tuple(_found(_table(StreamConfig, s, "stream"), folder) for s in streams),
+        broker=_table(BrokerConfig, raw["broker"], "broker") if "broker" in raw else None,
+        trust=_table(TrustConfig, raw.get("trust", {}), "trust"),
+        budget=_table(BudgetConfig, raw.get("budget", {}), "budget"),
+        folder=folder,
+    )
+    names = [s.name for s in config.streams]
+    if len(set(names)) != len(names):
+        raise UsageError(f"stream.name: {names} names one stream twice", hint="give each stream its own name")
+    return config
+
+
+def _found(stream: StreamConfig, folder: Path) -> StreamConfig:
+    """Return *stream* with the files of its source and its bundle beside the config file."""
+    name, *words = shlex.split(stream.source) or [""]
+    source = shlex.join([name, *(str(folder / word) for word in words)])
+    return replace(stream, source=source, bundle=str(folder / stream.bundle) if stream.bundle else "")
+
+
+def _known(given: Mapping[str, Any], allowed: tuple[str, ...], *, where: str) -> None:
+    for key in given:
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(allowed)}"
+            raise UsageError(f"{where}: unknown key {key!r}", hint=hint)
+
+
+def _table(kind: type[T], given: object, name: str) -> T:
+    """Return the dataclass *kind* filled from one TOML table, each value checked."""
+    if not isinstance(given, dict):
+        raise UsageError(f"{name}: want a table, got {given!r}")
+    hints = get_type_hints(kind)
+    _known(given, tuple(hints), where=f"[{name}]")
+    values: dict[str, Any] = {}
+    for item in fields(kind):  # type: ignore[arg-type]
+        if item.name in given:
+            values[item.name] = _value(given[item.name], hints[item.name], f"{name}.{item.name}")
+    try:
+        return kind(**values)
+    except TypeError:
+        missing = [f.name for f in fields(kind) if f.name not in values and f.name in _required(kind)]  # type: ignore[arg-type]
+        raise UsageError(f"[{name}]: {missing[0]} is missing", hint=f"add {missing[0]} = ...") from None
+
+
+def _required(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind) if f.default is MISSING)
+
+
+def _value(value: object, want: Any, where: str) -> Any:
+    if want == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise UsageError(f"{where}: want a list of strings, got {value!r}")
+        items: tuple[str, ...] = tuple(value)
+    else:
+        if want is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, want) or isinstance(value, bool):
+            raise UsageError(f"{where}: want {want.__name__}, got {value!r}")
+        items = (value,) if isinstance(value, str) else ()
+    allowed = CHOICES.get(where)
+    for item in items:
+        if allowed and item not in allowed:
+            raise UsageError(f"{where}: {item!r} is not one of {', '.join(allowed)}")
+        if where in IDS:
+            try:
+                ident(item, where)
+            except ContractError as why:
+                raise UsageError(str(why), hint="use 1..64 of a-z, 0-9 and -") from None
+    if where in LIMITS and isinstance(value, (int, float)):
+        low, high = LIMITS[where]
+        if not low <= value <= high:
+            raise UsageError(f"{where}: {value} is outside {low:g}..{high:g}")
+    return items if want == tuple[str, ...] else value

@@ -1,0 +1,350 @@
+"""The decide thread of one stream: frames in, decisions to the sinks. One rule: it never touches SQLite or the network.
+
+A new bundle is taken over between two windows: it adopts the frames of the old one, so no window is lost or made twice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge_runtime.contract import cbor
+from edge_runtime.contract.bundle import Bundle
+from edge_runtime.contract.header import Header
+from edge_runtime.contract.program import Program
+from edge_runtime.daemon.config import StreamConfig
+from edge_runtime.daemon.period import Period
+from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for
+from edge_runtime.errors import ContractError
+from edge_runtime.native import Decision, Stream
+from edge_runtime.sources import Source, open_source
+from edge_runtime.spool import Draft
+
+BLOCK_FRAMES = 1024
+CLOCK_UNKNOWN, CLOCK_VIRTUAL = 0, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A bundle with all that is needed to decide by it, built before it takes over."""
+
+    bundle: Bundle
+    program: Program
+    engine: Engine
+    stream: Stream
+
+    @property
+    def digest(self) -> str:
+        """The bundle digest, 64 hex digits."""
+        return self.bundle.digest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the labels, by index."""
+        return self.bundle.manifest.labels
+
+
+def load(bundle: Bundle) -> Loaded:
+    """Return *bundle* ready to decide.
+
+    Raises:
+        ContractError: a member is malformed, or no engine here can run it.
+    """
+    engine = open_engine(bundle)
+    return Loaded(bundle=bundle, program=program_of(bundle), engine=engine, stream=stream_for(bundle, engine))
+
+
+class Sink(Protocol):
+    """Takes finished decisions; must not block on a network."""
+
+    def emit(self, line: Mapping[str, object]) -> None:
+        """Take one decision."""
+
+    def flush(self) -> None:
+        """Pass on what was taken."""
+
+
+class Submit(Protocol):
+    """Hands drafts and checkpoints to the spool, which commits them together; False if they were dropped."""
+
+    def __call__(self, drafts: list[Draft], checkpoints: dict[str, bytes], *, may_wait: bool) -> bool:
+        """Return whether they will be committed."""
+
+
+Report = Callable[[str, str, Mapping[str, str | int]], None]
+"""Takes (stream, event kind, fields) from any thread."""
+
+
+class Runner(threading.Thread):
+    """Runs one stream until its source ends or it is stopped."""
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        loaded: Loaded,
+        *,
+        device: str,
+        epoch: int,
+        sinks: Sequence[Sink],
+        submit: Submit,
+        report: Report,
+        checkpoint: tuple[bytes, Loaded] | None = None,
+    ) -> None:
+        """Open the source; *checkpoint* is the saved state with the bundle that made it."""
+        super().__init__(name=f"decide-{config.name}", daemon=True)
+        self.config = config
+        self.failure: Exception | None = None
+        self.checkpoint = checkpoint
+        self._loaded = loaded
+        self._device, self._epoch = device, epoch
+        self._sinks, self._submit, self._report = sinks, submit, report
+        self._is_live = config.source.split()[0] == "host"
+        self._halt = threading.Event()
+        self._lock = threading.Lock()
+        self._next: Loaded | None = None
+        self._base_frames = self._base_windows = 0
+        self._start_ms = _now_ms()
+        self._period = self._new_period(loaded)
+        self._pace: tuple[float, int] | None = None
+        if checkpoint is not None:
+            self._restore(*checkpoint)
+        self._source = self._open_source()
+
+    # ---- from other threads ------------------------------------------------
+
+    @property
+    def digest(self) -> str:
+        """The digest of the bundle that decides now."""
+        return self._loaded.digest
+
+    @property
+    def windows(self) -> int:
+        """Windows decided so far, over all bundles."""
+        return self._base_windows + self._loaded.stream.windows
+
+    def swap(self, loaded: Loaded) -> None:
+        """Let *loaded* take over at the next window boundary."""
+        with self._lock:
+            self._next = loaded
+
+    def stop(self) -> None:
+        """End after the window being decided; the state is checkpointed."""
+        self._halt.set()
+        self._source.stop()
+
+    # ---- the thread ------------------------------------------------------------
+
+    def run(self) -> None:
+        """Decide until the end, then commit what is left."""
+        try:
+            if self._is_live and self.checkpoint is not None:
+                self._after_outage()
+            ended = self._loop()
+            if ended:  # a whole recording was decided: its last period is complete
+                self._commit(finish=True)
+                self._report(self.config.name, "stop", {"reason": "end of recording", "windows": self.windows})
+                if self.config.at_end == "wait":
+                    self._wait_at_end()
+            else:
+                self._commit(finish=False)
+        except Exception as error:  # told to the daemon, which decides what to do
+            self.failure = error
+            self._report(self.config.name, "fault", {"error": type(error).__name__, "message": str(error)})
+        finally:
+            self._source.close()
+
+    def _after_outage(self) -> None:
+        """A live source went on while we were away: close the old period and start with an empty window."""
+        self._commit(finish=True)
+        period = self._period.marks.period
+        self._base_frames, self._base_windows = self._frame(), self.windows
+        self._loaded = load(self._loaded.bundle)
+        self._period = self._new_period(self._loaded)
+        self._period.marks.period = period
+        self._report(self.config.name, "gap", {"reason": "the device was away", "window": self.windows})
+
+    def _wait_at_end(self) -> None:
+        while not self._halt.wait(0.1):
+            self._take_over()
+
+    def _loop(self) -> bool:
+        """Return True at the end of the source, False when stopped."""
+        block = self._block_frames()
+        frames = memoryview(array("f", bytes(4 * block * len(self._loaded.program.channels))))
+        due = time.monotonic() + self.config.commit_s
+        while not self._halt.is_set():
+            got = self._source.read(frames)
+            if got == 0:
+                return not self._halt.is_set()
+            self._decide(frames, got)
+            if len(self._loaded.program.channels) * block != len(frames):
+                frames = memoryview(array("f", bytes(4 * block * len(self._loaded.program.channels))))
+            for sink in self._sinks:
+                sink.flush()
+            if time.monotonic() >= due:
+                self._commit(finish=False)
+                due = time.monotonic() + self.config.commit_s
+            self._keep_pace()
+        return False
+
+    def _block_frames(self) -> int:
+        """A paced playback comes in pieces of one hop, so that it looks like a live stream."""
+        return BLOCK_FRAMES if self.config.speed == 0 else self._loaded.program.hop_frames
+
+    def _decide(self, frames: memoryview, n_frames: int) -> None:
+        start = 0
+        while start < n_frames:
+            if self._take_over():
+                self._source.seek(self._frame())  # the rest of the block belongs to the new bundle's source
+                return
+            before = time.perf_counter_ns()
+            taken, decision = advance(self._loaded.stream, self._loaded.engine, frames, start, n_frames - start)
+            start += taken
+            if decision is not None:
+                self._decided(decision, (time.perf_counter_ns() - before) // 1000)
+
+    def _decided(self, decision: Decision, latency_us: int) -> None:
+        loaded = self._loaded
+        window = self._base_windows + decision.window
+        time_ms = self._time_ms()
+        over = self._period.observe(decision, loaded.stream, window=window, time_ms=time_ms, latency_us=latency_us)
+        if self._sinks:
+            labels = loaded.labels
+            line = {
+                "stream": self.config.name,
+                "window": window,
+                "time_ms": time_ms,
+                "label": labels[decision.label] if decision.label >= 0 else None,
+                "vote": labels[decision.vote] if decision.vote >= 0 else None,
+                "margin": round(decision.margin, 6),
+                "bundle": loaded.digest[:12],
+            }
+            for sink in self._sinks:
+                sink.emit(line)
+        if over:
+            self._commit(finish=True)
+
+    def _take_over(self) -> bool:
+        """Swap bundles if one waits; True if the source had to be opened anew."""
+        with self._lock:
+            new, self._next = self._next, None
+        if new is None:
+            return False
+        old, window = self._loaded, self.windows
+        self._commit(finish=True)  # records and summaries belong to one bundle
+        reopen = False
+        try:
+            _same_channels(old.program, new.program)
+            new.stream.adopt(old.stream)
+        except ContractError as why:  # another window or other channels: it must start with an empty window
+            self._base_frames, self._base_windows = self._frame(), window
+            reopen = True
+            self._report(self.config.name, "gap", {"reason": str(why), "window": window})
+        period = self._period.marks.period
+        self._loaded = new
+        self._period = self._new_period(new)
+        self._period.marks.period = period
+        if reopen:
+            self._source.close()
+            self._source = self._open_source()
+        self._commit(finish=False)
+        self._report(self.config.name, "swapped", {"from": old.digest, "to": new.digest, "window": window})
+        return reopen
+
+    def _keep_pace(self) -> None:
+        if self._is_live or self.config.speed == 0:
+            return
+        if self._pace is None:
+            self._pace = (time.monotonic(), self._frame())
+        began, first = self._pace
+        due = began + (self._frame() - first) / (self._loaded.program.rate_hz * self.config.speed)
+        self._halt.wait(max(0.0, due - time.monotonic()))
+
+    # ---- state ---------------------------------------------------------------------
+
+    def _frame(self) -> int:
+        return self._base_frames + self._loaded.stream.frames
+
+    def _time_ms(self) -> int:
+        """Live: the clock. Playback: virtual time from the first start, so that a restart changes nothing."""
+        if self._is_live:
+            return _now_ms()
+        return self._start_ms + round(self._frame() * 1000 / self._loaded.program.rate_hz)
+
+    def _commit(self, *, finish: bool) -> None:
+        drafts = self._period.finish(self._loaded.stream) if finish else []
+        self.checkpoint = (self._save(), self._loaded)
+        if not self._submit(drafts, {self.config.name: self.checkpoint[0]}, may_wait=not self._is_live):
+            self._period.marks.drops += sum(draft.rows for draft in drafts)
+
+    def _save(self) -> bytes:
+        return cbor.dumps(
+            {
+                "format": "0.1",
+                "bundle": self._loaded.digest,
+                "start_ms": self._start_ms,
+                "base": [self._base_frames, self._base_windows],
+                "stream": self._loaded.stream.save(),
+                "period": self._period.save(),
+            }
+        )
+
+    def _restore(self, data: bytes, made_by: Loaded) -> None:
+        fields = cbor.loads(data, what="checkpoint")
+        match fields:
+            case {
+                "start_ms": int(start_ms),
+                "base": [int(frames), int(windows)],
+                "stream": bytes(stream),
+                "period": bytes(period),
+            }:
+                pass
+            case _:
+                raise ContractError("checkpoint: a field is missing or has another type")
+        made_by.stream.restore(stream)
+        self._start_ms, self._base_frames, self._base_windows = start_ms, frames, windows
+        wanted, self._loaded = self._loaded, made_by
+        self._period = self._new_period(made_by)
+        self._period.restore(period)
+        if wanted.digest != made_by.digest:
+            self._next = wanted
+
+    def _new_period(self, loaded: Loaded) -> Period:
+        return Period(
+            self.config,
+            header=Header(
+                device=self._device,
+                stream=self.config.name,
+                epoch=self._epoch,
+                bundle=loaded.digest,
+                program=loaded.bundle.manifest.program_digest,
+            ),
+            clock=CLOCK_UNKNOWN if self._is_live else CLOCK_VIRTUAL,
+            n_labels=len(loaded.labels),
+            n_features=len(loaded.program.features),
+        )
+
+    def _open_source(self) -> Source:
+        program = self._loaded.program
+        source = open_source(
+            self.config.source,
+            rate_hz=program.rate_hz,
+            channels=[c.name for c in program.channels],
+        )
+        source.seek(self._frame())
+        return source
+
+
+def _same_channels(old: Program, new: Program) -> None:
+    """The core compares all of a program but the names of its channels; another order of them is another stream."""
+    names = [[channel.name for channel in program.channels] for program in (old, new)]
+    if names[0] != names[1]:
+        raise ContractError(f"channels were {', '.join(names[0])}, are {', '.join(names[1])}")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

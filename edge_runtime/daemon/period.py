@@ -1,0 +1,162 @@
+"""What one stream tells of itself: sampled records and one summary a period.
+
+One rule: only the decide thread touches it.
+
+A period ends after both its windows and its seconds; then its records and its summary become drafts for the spool.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+
+from edge_runtime.contract import cbor
+from edge_runtime.contract.header import Header
+from edge_runtime.contract.records import RecordBatch
+from edge_runtime.contract.summary import SummaryBatch
+from edge_runtime.daemon.config import StreamConfig
+from edge_runtime.errors import ContractError
+from edge_runtime.native import Decision, Stream
+from edge_runtime.sampling import Sampled, Sampler
+from edge_runtime.spool import Draft
+
+BATCH_ROWS = 64
+BATCH_BYTES = 8192
+
+
+@dataclass(slots=True)
+class Marks:
+    """Where the running period stands."""
+
+    period: int = 0
+    start_ms: int = 0
+    last_ms: int = 0
+    first_window: int = 0
+    n_windows: int = 0
+    drops: int = 0
+
+
+class Period:
+    """The running period of one stream under one bundle."""
+
+    def __init__(self, config: StreamConfig, *, header: Header, clock: int, n_labels: int, n_features: int) -> None:
+        self._config = config
+        self.header = header
+        self._clock = clock
+        self._n_features = n_features
+        self._n_labels = n_labels
+        self._sampler = Sampler(
+            config.sample_k, epoch=header.epoch, stream=f"{header.device}/{config.name}", n_labels=n_labels
+        )
+        self.marks = Marks()
+
+    def observe(self, decision: Decision, stream: Stream, *, window: int, time_ms: int, latency_us: int) -> bool:
+        """Take one decision in; True when the period is over."""
+        marks = self.marks
+        if marks.n_windows == 0:
+            marks.start_ms, marks.first_window = time_ms, window
+        marks.n_windows += 1
+        marks.last_ms = time_ms
+        self._sampler.offer(
+            window,
+            decision.label,
+            vote=decision.vote,
+            margin=decision.margin,
+            time_ms=time_ms,
+            latency_us=latency_us,
+            features=stream.features,
+            scores=stream.scores,
+        )
+        return (
+            marks.n_windows >= self._config.period_windows
+            and time_ms - marks.start_ms >= self._config.period_s * 1000.0
+        )
+
+    def finish(self, stream: Stream) -> list[Draft]:
+        """Return the drafts of the period and start the next one; none if nothing was decided in it."""
+        marks = self.marks
+        if marks.n_windows == 0:
+            return []
+        sampled = self._sampler.finish(marks.period)
+        row_bytes = 4 * (self._n_features + self._n_labels) + 20
+        size = max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
+        drafts = [self._records(sampled[i : i + size]) for i in range(0, len(sampled), size)]
+        drafts.append(self._summary(stream))
+        stream.reset_summary()
+        self.marks = Marks(period=marks.period + 1)
+        return drafts
+
+    def _records(self, rows: list[Sampled]) -> Draft:
+        header, clock, n_labels, n_features = self.header, self._clock, self._n_labels, self._n_features
+
+        def encode(first_seq: int) -> bytes:
+            features, scores = array("f"), array("f")
+            for row in rows:
+                features.frombytes(row.features)
+                scores.frombytes(row.scores)
+            return RecordBatch(
+                header=header,
+                first_seq=first_seq,
+                clock=clock,
+                windows=tuple(row.window for row in rows),
+                times_ms=tuple(row.time_ms for row in rows),
+                labels=tuple(row.label for row in rows),
+                votes=tuple(row.vote for row in rows),
+                reasons=tuple(row.reason for row in rows),
+                probabilities=array("f", [row.probability for row in rows]),
+                latencies_us=tuple(row.latency_us for row in rows),
+                features=features,
+                scores=scores,
+                n_features=n_features,
+                n_scores=n_labels,
+            ).to_bytes()
+
+        return Draft(kind="rec", stream=self._config.name, rows=len(rows), encode=encode)
+
+    def _summary(self, stream: Stream) -> Draft:
+        rows, label_counts = stream.summary()
+        marks, header, clock = self.marks, self.header, self._clock
+
+        def encode(first_seq: int) -> bytes:
+            return SummaryBatch(
+                header=header,
+                seq=first_seq,
+                period=marks.period,
+                start_ms=marks.start_ms,
+                end_ms=marks.last_ms,
+                clock=clock,
+                first_window=marks.first_window,
+                last_window=marks.first_window + marks.n_windows - 1,
+                n_windows=marks.n_windows,
+                label_counts=label_counts,
+                drops=marks.drops,
+                rows=rows,
+            ).to_bytes()
+
+        return Draft(kind="sum", stream=self._config.name, rows=1, encode=encode)
+
+    def save(self) -> bytes:
+        """Return the period so far, for the checkpoint."""
+        m = self.marks
+        return cbor.dumps(
+            {
+                "marks": [m.period, m.start_ms, m.last_ms, m.first_window, m.n_windows, m.drops],
+                "sampler": self._sampler.save(),
+            }
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Go on with a saved period.
+
+        Raises:
+            ContractError: the bytes are no saved period.
+        """
+        fields = cbor.loads(data, what="checkpoint.period")
+        match fields:
+            case {"marks": [*marks], "sampler": bytes(sampler)} if len(marks) == 6 and all(
+                isinstance(m, int) for m in marks
+            ):
+                self._sampler.restore(sampler)
+                self.marks = Marks(*marks)
+            case _:
+                raise ContractError("checkpoint.period: want marks and sampler")

@@ -1,0 +1,456 @@
+"""The daemon: reads its config, sizes its parts, starts the threads, then waits for what they report.
+
+One rule: everything that blocks happens in a thread or a child of its own; this loop only hands things on.
+"""
+
+from __future__ import annotations
+
+import platform
+import queue
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import edge_runtime
+from edge_runtime.contract import cbor, topics
+from edge_runtime.contract.birth import Birth, BirthStream, State
+from edge_runtime.contract.event import Event
+from edge_runtime.daemon import budget
+from edge_runtime.daemon.config import Config, StreamConfig
+from edge_runtime.daemon.decide import Loaded, Runner, Sink, load
+from edge_runtime.daemon.sinks import MqttSink, StdoutSink
+from edge_runtime.errors import EdgeloopError, TransportError, UsageError
+from edge_runtime.native import fpu_check
+from edge_runtime.spool import Draft, Gap, Spool, SpoolWorker
+from edge_runtime.transport import Courier, Endpoint, Letter, LinkThread, MqttLink, Tls
+from edge_runtime.transport.link import client_id
+from edge_runtime.update import Result, Trust, Updater, slots
+
+STACK_BYTES = 512 << 10  # a thread's stack counts against RLIMIT_DATA; the default of 8 MiB would need most of it
+DRAIN_S = 10.0  # at the end of a recording: how long to wait for the store's last acknowledgement
+
+
+@dataclass(slots=True, kw_only=True)
+class Slot:
+    """One stream as the daemon keeps it."""
+
+    config: StreamConfig
+    updater: Updater
+    loaded: Loaded
+    runner: Runner | None = None
+    trial_from: int = -1  # window at which the running trial began; -1: no trial
+    trial_digest: str = ""
+    rollout: str = ""  # that ordered the trial
+
+
+class Daemon:
+    """Life: `run` once, until the sources end or a signal comes."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._inbox: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
+        self._slots: dict[str, Slot] = {}
+        self._worker = SpoolWorker(
+            lambda: Spool.open(
+                config.state_dir / "spool.db", max_bytes=config.budget.spool_bytes, gap=self._encode_gap
+            ),
+            commit_interval_s=min(1.0, *(s.commit_s for s in config.streams)),
+        )
+        self._courier: Courier | None = None
+        self._link: LinkThread | None = None
+        self._halt = threading.Event()
+
+    def run(self) -> int:
+        """Return the exit status: 0 when stopped or at the end of the recordings, 1 after a fault.
+
+        Raises:
+            EdgeloopError: the daemon cannot start as configured.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._inbox.put(("halt", None)))
+        fpu_check()
+        threading.stack_size(STACK_BYTES)
+        self._open_slots()
+        self._fit()
+        self._worker.start()
+        if self._worker.set_aside:
+            self._log("spool", set_aside=self._worker.set_aside.name, epoch=f"{self._worker.epoch:016x}")
+        self._open_link()
+        try:
+            self._start_runners()
+            status = self._serve()
+        finally:
+            self._shut_down()
+        return status
+
+    # ---- start ----------------------------------------------------------------------
+
+    def _open_slots(self) -> None:
+        config, trust = self._config, Trust(
+            release_keys=self._config.trust.release_keys, rollout_keys=self._config.trust.rollout_keys
+        )  # fmt: skip
+        for stream in config.streams:
+            updater = Updater(
+                config.state_dir,
+                stream.name,
+                trust,
+                site=config.device.site,
+                device=config.device.id,
+                max_bytes=config.budget.bundle_bytes,
+                latency_us=config.budget.latency_us,
+            )
+            if slots.load(updater.disk).phase is slots.Phase.EMPTY:
+                if not stream.bundle:
+                    raise UsageError(
+                        f"stream {stream.name}: no bundle is installed and none is named",
+                        hint="add bundle = \"file.elb\" to its [[stream]]",
+                    )  # fmt: skip
+                updater.factory(Path(stream.bundle)).raise_if_refused()
+            slot = self._start_slot(stream, updater)
+            self._slots[stream.name] = slot
+
+    def _start_slot(self, stream: StreamConfig, updater: Updater) -> Slot:
+        """Load what the slots say is to run; a trial that cannot even be loaded falls back at once."""
+        started = slots.start(updater.disk)
+        try:
+            loaded = load(started.bundle)
+        except EdgeloopError:
+            if not started.is_trial:
+                raise
+            slots.fall_back(updater.disk)
+            started = replace(slots.start(updater.disk), fell_back=started.digest, rollout=started.rollout)
+            loaded = load(started.bundle)
+        slot = Slot(config=stream, updater=updater, loaded=loaded, rollout=started.rollout)
+        if started.is_trial:
+            slot.trial_digest = started.digest
+        if started.fell_back:
+            back = {"bundle": started.fell_back, "to": started.digest, "rollout": started.rollout}
+            self._inbox.put(("event", (stream.name, "fell-back", back)))
+        return slot
+
+    def _fit(self) -> None:
+        """Refuse to start over budget, then fence this process in."""
+        limits = self._config.budget
+        loaded = {name: slot.loaded for name, slot in self._slots.items()}
+        rows = budget.needs(self._config, loaded)
+        budget.check(rows, limits, name=f"device {self._config.device.id}")
+        for one in loaded.values():
+            budget.check_latency(one, limits)
+        budget.check_traffic(self._config, loaded)
+        for line in budget.table(rows, limits).splitlines():
+            print(f"# {line}", file=sys.stderr)
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        fence = _data_bytes() + limits.memory_bytes
+        if hard == resource.RLIM_INFINITY or fence < hard:
+            resource.setrlimit(resource.RLIMIT_DATA, (fence, hard))
+
+    def _open_link(self) -> None:
+        broker, device = self._config.broker, self._config.device
+        if broker is None:
+            return
+        tls = Tls(ca=broker.ca or None, cert=broker.cert or None, key=broker.key or None) if broker.ca else None
+        link = MqttLink(
+            Endpoint(host=broker.host, port=broker.port, tls=tls),
+            client_id=client_id(device.site, device.id),
+            subscriptions=[topics.down(device.site, device.id, leaf) for leaf in ("ack", "desired")],
+            will=lambda: self._state_letter(online=False),
+        )
+        self._courier = Courier(
+            link,
+            self._worker,
+            site=device.site,
+            device=device.id,
+            greeting=lambda: (self._birth_letter(), self._state_letter(online=True)),
+            on_desired=lambda payload: self._inbox.put(("desired", payload)),
+            resend_s=broker.resend_s,
+        )
+        self._link = LinkThread(self._courier, link)
+
+    def _start_runners(self) -> None:
+        for slot in self._slots.values():
+            slot.runner = self._runner(slot, self._checkpoint(slot))
+            if slot.trial_digest:
+                slot.trial_from = slot.runner.windows
+        for slot in self._slots.values():
+            manifest = slot.loaded.bundle.manifest
+            fields: dict[str, str | int] = {
+                "bundle": slot.loaded.digest, "name": manifest.name, "version": manifest.version,
+                "engine": slot.loaded.engine.name, "why": slot.loaded.engine.why,
+            }  # fmt: skip
+            self._event(slot.config.name, "start", fields)
+            if slot.runner:
+                slot.runner.start()
+        if self._link:
+            self._link.start()
+
+    def _runner(self, slot: Slot, checkpoint: tuple[bytes, Loaded] | None) -> Runner:
+        device = self._config.device
+        sinks: list[Sink] = [StdoutSink()] if "stdout" in slot.config.decisions else []
+        if "mqtt" in slot.config.decisions and self._courier:
+            sinks.append(MqttSink(self._courier.post, site=device.site, device=device.id, stream=slot.config.name))
+        return Runner(
+            slot.config,
+            slot.loaded,
+            device=device.id,
+            epoch=self._worker.epoch,
+            sinks=sinks,
+            submit=self._submit,
+            report=lambda *event: self._inbox.put(("event", event)),
+            checkpoint=checkpoint,
+        )
+
+    def _checkpoint(self, slot: Slot) -> tuple[bytes, Loaded] | None:
+        """Return the saved state of a stream with the bundle that made it; None where it cannot be continued."""
+        data = self._worker.checkpoints.get(slot.config.name)
+        if data is None:
+            return None
+        fields = cbor.loads(data, what="checkpoint")
+        digest = fields.get("bundle") if isinstance(fields, dict) else None
+        if digest == slot.loaded.digest:
+            return data, slot.loaded
+        stored = slot.updater.disk.read(slots.bundle_name(str(digest)))
+        if stored is None:
+            self._inbox.put(
+                ("event", (slot.config.name, "gap", {"reason": f"bundle {digest} of the checkpoint is gone"}))
+            )
+            return None
+        from edge_runtime.engines import load_bundle
+
+        return data, load(load_bundle(stored))
+
+    # ---- while it runs -----------------------------------------------------------------
+
+    def _serve(self) -> int:
+        while True:
+            try:
+                kind, what = self._inbox.get(timeout=0.05)
+            except queue.Empty:
+                kind, what = "", None
+            if kind == "halt":
+                return 0
+            if kind == "event":
+                stream, event, fields = what  # type: ignore[misc]
+                self._event(stream, event, fields)
+            elif kind == "desired":
+                self._desired(what)  # type: ignore[arg-type]
+            for slot in self._slots.values():
+                self._attend(slot)
+            self._worker.check()
+            if self._link:
+                self._link.check()
+            if not kind and all(slot.runner and not slot.runner.is_alive() for slot in self._slots.values()):
+                failed = [slot for slot in self._slots.values() if slot.runner and slot.runner.failure]
+                if not failed:
+                    self._drain()
+                return 1 if failed else 0
+
+    def _desired(self, order: bytes) -> None:
+        for slot in self._slots.values():
+            offered = slot.updater.offer(order)
+            if offered:
+                self._event(slot.config.name, *offered)
+
+    def _attend(self, slot: Slot) -> None:
+        """One step of a stream's update: an order that ended, a trial that is confirmed or failed."""
+        result = slot.updater.poll()
+        if result is not None:
+            self._settled(slot, result)
+        runner = slot.runner
+        if runner is None or not slot.trial_digest:
+            return
+        if runner.failure is not None:
+            self._fall_back(slot, f"{type(runner.failure).__name__}: {runner.failure}")
+        elif runner.digest == slot.trial_digest:
+            if slot.trial_from < 0:
+                slot.trial_from = runner.windows
+            if runner.windows - slot.trial_from >= slot.config.probation_windows:
+                slots.confirm(slot.updater.disk)
+                self._event(slot.config.name, "confirmed", {"bundle": slot.trial_digest, "rollout": slot.rollout})
+                slot.trial_digest, slot.trial_from = "", -1
+                slot.updater.collect()
+                self._announce()
+
+    def _settled(self, slot: Slot, result: Result) -> None:
+        if result.event:
+            self._event(slot.config.name, *result.event)
+        if result.kind == "kept":
+            self._announce()
+        if result.kind != "staged":
+            return
+        started = slots.start(slot.updater.disk)
+        slot.trial_digest, slot.trial_from, slot.rollout = started.digest, -1, result.rollout
+        try:
+            loaded = load(started.bundle)
+            budget.check_latency(loaded, self._config.budget)
+            rows = budget.needs(
+                self._config, {n: s.loaded for n, s in self._slots.items()} | {slot.config.name: loaded}
+            )
+            budget.check(rows, self._config.budget, name=f"bundle {loaded.bundle.manifest.name}")
+        except EdgeloopError as error:
+            self._fall_back(slot, f"{type(error).__name__}: {error}")
+            return
+        slot.loaded = loaded
+        if slot.runner:
+            slot.runner.swap(loaded)
+
+    def _fall_back(self, slot: Slot, why: str) -> None:
+        """Go back to the bundle confirmed before; where the trial stopped the stream, start it again."""
+        failed = slot.trial_digest
+        slots.fall_back(slot.updater.disk)
+        slot.trial_digest, slot.trial_from = "", -1
+        started = slots.start(slot.updater.disk)
+        fields = {"bundle": failed, "to": started.digest, "rollout": slot.rollout, "reason": why}
+        self._event(slot.config.name, "fell-back", fields)
+        runner = slot.runner
+        if runner is not None and not runner.is_alive():
+            slot.loaded = load(started.bundle)
+            slot.runner = self._runner(slot, runner.checkpoint)
+            slot.runner.start()
+        slot.updater.collect()
+        self._announce()
+
+    # ---- telemetry -----------------------------------------------------------------------
+
+    def _submit(self, drafts: list[Draft], checkpoints: dict[str, bytes], *, may_wait: bool) -> bool:
+        """Hand over to the spool. A live stream drops (counted) rather than wait; a playback waits for room."""
+        while not self._worker.submit(drafts, checkpoints, wait_s=1.0 if may_wait else 0.0):
+            if not may_wait or self._halt.is_set():
+                return False
+        return True
+
+    def _event(self, stream: str, kind: str, fields: Mapping[str, str | int]) -> None:
+        now, epoch, device = time.time_ns() // 1_000_000, self._worker.epoch, self._config.device.id
+        known = {name: value[:1000] if isinstance(value, str) else value for name, value in fields.items()}
+        self._log(kind, stream=stream, **known)
+        if kind in ("swapped", "start"):
+            self._announce()
+
+        def encode(seq: int) -> bytes:
+            return Event(
+                device=device, epoch=epoch, seq=seq, stream=stream, time_ms=now, kind=kind, fields=dict(known)
+            ).to_bytes()
+
+        self._worker.submit([Draft(kind="ev", stream="", rows=1, encode=encode)])
+
+    def _encode_gap(self, gap: Gap, epoch: int, seq: int, now_ms: int) -> bytes:
+        fields: dict[str, str | int] = {
+            "dropped": gap.kind, "first_seq": gap.first_seq, "last_seq": gap.last_seq, "rows": gap.rows,
+        }  # fmt: skip
+        return Event(
+            device=self._config.device.id,
+            epoch=epoch,
+            seq=seq,
+            stream="",
+            time_ms=now_ms,
+            kind="gap",
+            fields=fields,
+        ).to_bytes()
+
+    def _announce(self) -> None:
+        if self._courier:
+            self._courier.announce()
+
+    def _birth_letter(self) -> Letter:
+        device = self._config.device
+        streams = []
+        for slot in self._slots.values():
+            loaded = slot.loaded
+            streams.append(
+                BirthStream(
+                    name=slot.config.name,
+                    bundle=slot.runner.digest if slot.runner else loaded.digest,
+                    program=loaded.bundle.manifest.program_digest,
+                    version=loaded.bundle.manifest.version,
+                    window_frames=loaded.program.window_frames,
+                    hop_frames=loaded.program.hop_frames,
+                    rate_hz=loaded.program.rate_hz,
+                    source=slot.config.source.split()[0],
+                )
+            )
+        birth = Birth(
+            site=device.site,
+            device=device.id,
+            epoch=self._worker.epoch,
+            time_ms=time.time_ns() // 1_000_000,
+            utc_offset_min=device.utc_offset_min,
+            versions=versions(),
+            streams=tuple(streams),
+        )
+        return Letter(topic=topics.up(device.site, device.id, "birth"), payload=birth.to_bytes(), retain=True)
+
+    def _state_letter(self, *, online: bool) -> Letter:
+        device = self._config.device
+        state = State(
+            online=online,
+            device=device.id,
+            epoch=self._worker.epoch,
+            time_ms=time.time_ns() // 1_000_000,
+            streams={n: s.runner.digest if s.runner else s.loaded.digest for n, s in self._slots.items()},
+            order_version=max((slots.load(s.updater.disk).order_version for s in self._slots.values()), default=0),
+        )
+        return Letter(topic=topics.up(device.site, device.id, "state"), payload=state.to_bytes(), retain=True)
+
+    # ---- end -----------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """At the end of the recordings: give the store a moment to acknowledge; what stays is sent next time."""
+        self._worker.flush()
+        if self._link and not self._link.wait_drained(DRAIN_S):
+            self._log("undelivered", batches=self._worker.stats().batches, hint="they stay in the spool")
+
+    def _shut_down(self) -> None:
+        self._halt.set()
+        for slot in self._slots.values():
+            slot.updater.stop()
+            if slot.runner is not None and slot.runner.ident is not None:
+                slot.runner.stop()
+                slot.runner.join(30)
+        while not self._inbox.empty():
+            kind, what = self._inbox.get()
+            if kind == "event":
+                self._event(*what)  # type: ignore[misc]
+        try:
+            self._worker.flush()
+            if self._link:
+                self._link.stop()
+        except TransportError as error:
+            self._log("fault", message=str(error))
+        finally:
+            self._worker.stop()
+
+    def _log(self, event: str, **fields: str | int) -> None:
+        words = " ".join(f"{key}={_quoted(value)}" for key, value in fields.items() if value != "")
+        print(f"{event} device={self._config.device.id} {words}", file=sys.stderr, flush=True)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a birth names."""
+    return {
+        "edgeloop": edge_runtime.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+
+
+def _quoted(value: str | int) -> str:
+    text = str(value)
+    return f'"{text}"' if " " in text or "\n" in text else text
+
+
+def _data_bytes() -> int:
+    """Data memory of this process now [bytes]; 0 where /proc does not tell."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return 0
+
+
+__all__: Sequence[str] = ("Daemon", "versions")

@@ -1,0 +1,86 @@
+"""Which engine runs a bundle. One rule: the manifest says it; nothing is guessed from what happens to be installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edge_runtime import native
+from edge_runtime.contract.program import Program
+from edge_runtime.engines.ort import OrtEngine
+from edge_runtime.errors import ContractError
+
+if TYPE_CHECKING:
+    from edge_runtime.contract.bundle import Bundle
+
+
+class Engine(Protocol):
+    """Features in, scores out.
+
+    Attributes:
+        name: "native" or "onnxruntime".
+        why: One line for a log: what runs, at which precision.
+        nbytes: Of the model [bytes].
+        forest: `model.erf` where the model runs inside `native.Stream`, else None.
+    """
+
+    name: str
+    why: str
+    nbytes: int
+    forest: bytes | None
+
+    def scores(self, features: memoryview[Any]) -> Sequence[float]:
+        """One score a label, for one float32 feature vector."""
+        ...
+
+
+class NativeEngine:
+    """The forest of the C core. A stream runs it inside its own step; `scores` is for single vectors."""
+
+    name = "native"
+
+    def __init__(self, data: bytes) -> None:
+        self._forest = native.Forest(data)
+        self.forest: bytes | None = data
+        self.nbytes = self._forest.nbytes
+        self.why = f"forest of {self._forest.n_trees} trees in the core, float64 sums"
+
+    def scores(self, features: memoryview[Any]) -> Sequence[float]:
+        """One score a label."""
+        return self._forest.scores(features)
+
+
+def open_engine(bundle: Bundle) -> Engine:
+    """The engine that the bundle's manifest names, its model loaded.
+
+    Raises:
+        ContractError: The model is malformed or does not fit the program and labels, or onnxruntime is missing.
+    """
+    manifest, program = bundle.manifest, program_of(bundle)
+    shape = (len(program.features), len(manifest.labels))
+    if manifest.engine == "native":
+        engine = NativeEngine(_member(bundle, "model.erf"))
+        have = (engine._forest.n_features, engine._forest.n_outputs)
+        if have != shape:
+            raise ContractError(
+                f"model.erf: {have[0]} features and {have[1]} outputs, the bundle declares {shape[0]} and {shape[1]}"
+            )
+        return engine
+    name = "model.int8.onnx" if manifest.precision == "int8" else "model.onnx"
+    return OrtEngine(_member(bundle, name), n_features=shape[0], n_scores=shape[1], why=f"{name}, {manifest.precision}")
+
+
+def program_of(bundle: Bundle) -> Program:
+    """The bundle's feature program.
+
+    Raises:
+        ContractError: Malformed.
+    """
+    return bundle.program()
+
+
+def _member(bundle: Bundle, name: str) -> bytes:
+    try:
+        return bundle.members[name]
+    except KeyError:
+        raise ContractError(f"bundle {bundle.manifest.name}: member {name} is missing") from None

@@ -1,0 +1,76 @@
+"""From a bundle to decisions. One rule: whoever decides, decides through `advance`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime import native
+from edge_runtime.contract.bundle import MAX_BUNDLE_BYTES, Bundle, unpack
+from edge_runtime.engines.engine import Engine, open_engine, program_of
+from edge_runtime.errors import ContractError
+
+if TYPE_CHECKING:
+    from edge_runtime.native import Decision, Stream
+
+
+def load_bundle(source: Path | str | bytes, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Bundle:
+    """The bundle in a file or in bytes, every hash checked. Signatures are not this function's matter.
+
+    Raises:
+        ContractError: Unreadable or malformed.
+        TrustError: A byte is not what the manifest says.
+    """
+    if isinstance(source, bytes):
+        return unpack(source, max_bytes=max_bytes)
+    try:
+        data = Path(source).read_bytes()
+    except OSError as why:
+        raise ContractError(f"bundle {source}: {why.strerror or why}", hint="give the path of an .elb file") from why
+    return unpack(data, max_bytes=max_bytes)
+
+
+def stream_for(bundle: Bundle, engine: Engine) -> Stream:
+    """A stream at frame 0 with the bundle's program, policy and frozen bins; a native model runs inside it.
+
+    Raises:
+        ContractError: A member is malformed, or an operator is not in this build.
+    """
+    stratum = bundle.baseline().strata[0]  # edges are the same in all
+    bins = (*stratum.features, *stratum.scores)
+    return native.Stream(program_of(bundle), bundle.manifest.policy, forest=engine.forest, bins=bins)
+
+
+def advance(stream: Stream, engine: Engine, frames: memoryview[Any], start: int, n: int) -> tuple[int, Decision | None]:
+    """Push up to `n` frames, from frame `start` of `frames` on, until one window is decided.
+
+    Returns:
+        (frames taken, the decision or None where no window is complete).
+    """
+    taken = stream.step(frames, start, n)
+    status = stream.status
+    if status == "more":
+        return taken, None
+    if status == "scores":
+        return taken, stream.decide(engine.scores(stream.features))
+    return taken, stream.decision
+
+
+def decide_all(bundle: Bundle, frames: memoryview[Any]) -> list[Decision]:
+    """Every decision of one recording, as a device at its first frame makes them.
+
+    Args:
+        bundle: As loaded.
+        frames: float32, row-major, one frame after the other, C-contiguous.
+    """
+    engine = open_engine(bundle)
+    stream = stream_for(bundle, engine)
+    flat = frames.cast("B").cast("f") if frames.ndim > 1 or frames.format != "f" else frames
+    n, at = len(flat) // len(program_of(bundle).channels), 0
+    out = []
+    while at < n:
+        taken, decision = advance(stream, engine, flat, at, n - at)
+        at += taken
+        if decision is not None:
+            out.append(decision)
+    return out

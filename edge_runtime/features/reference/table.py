@@ -1,0 +1,91 @@
+"""The table of reference operators and how far a kernel may be from one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+"""One channel of a full window: shape (n,), n >= 2, oldest first; float32 values in float64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What an operator sees.
+
+    Attributes:
+        x: Values [unit of the channel].
+        rate_hz: Frames per second [Hz].
+    """
+
+    x: Values
+    rate_hz: float
+
+
+def nothing(_x: Values) -> float:
+    """0: the operator has no error that grows with its input."""
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """|kernel - reference| <= rtol * |reference| + atol * of(x) + floor, for a result within float32.
+
+    Attributes:
+        rtol: Relative to the result.
+        atol: Relative to `of`.
+        of: A magnitude of the window.
+        floor: What float32 underflow costs [unit of the result].
+    """
+
+    rtol: float = 0.0
+    atol: float = 0.0
+    of: Callable[[Values], float] = nothing
+    floor: float = 0.0
+
+    def at(self, want: float, x: Values) -> float:
+        """The greatest difference allowed."""
+        return self.rtol * abs(want) + self.atol * self.of(x) + self.floor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One operator's meaning.
+
+    Attributes:
+        id: Wire id.
+        name: As in a feature list.
+        run: From a window and the parameters to the number.
+        tolerance: What a kernel must keep.
+    """
+
+    id: int
+    name: str
+    run: Callable[..., float]
+    tolerance: Tolerance
+
+    def __call__(self, window: Window, *params: float) -> float:
+        """The number; NaN where the window holds a NaN or infinity, or the result is beyond float32."""
+        if not np.isfinite(window.x).all():
+            return math.nan
+        value = self.run(window, *params)
+        return value if abs(value) <= float(np.finfo(np.float32).max) else math.nan
+
+
+OPS: dict[int, Reference] = {}
+
+
+def op(id: int, tolerance: Tolerance) -> Callable[[Callable[..., float]], Callable[..., float]]:  # noqa: A002
+    """Register a function as the operator with wire id `id`, never reused."""
+
+    def register(run: Callable[..., float]) -> Callable[..., float]:
+        if id in OPS:
+            raise ValueError(f"operator id {id} is {OPS[id].name!r}; {run.__name__!r} needs a new id")
+        OPS[id] = Reference(id=id, name=run.__name__, run=run, tolerance=tolerance)
+        return run
+
+    return register

@@ -1,0 +1,22 @@
+"""The C core (csrc/) as Python sees it. One rule: nothing else imports the compiled module, and no pointer leaves here.
+
+Standard library alone at import. What an operator means: `edge_runtime.features.reference`; what a document
+means: `edge_runtime.contract`.
+"""
+
+from edge_runtime.native.forest import Forest
+from edge_runtime.native.program import Operator, batch, check_program, operators, state_bytes
+from edge_runtime.native.status import fpu_check
+from edge_runtime.native.stream import Decision, Stream
+
+__all__ = [
+    "Decision",
+    "Forest",
+    "Operator",
+    "Stream",
+    "batch",
+    "check_program",
+    "fpu_check",
+    "operators",
+    "state_bytes",
+]

@@ -1,0 +1,51 @@
+"""Build `edge_runtime.native._er`. One rule: the public header is the only place where a prototype is written.
+
+What lies between its `cffi: begin` and `cffi: end` marks goes to cffi as it is. Used by setup.py (`cffi_modules`), and
+as a script for a build in place. Not imported by the package.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import cffi
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+"""The determinism recipe (DESIGN.md); the same as in csrc/Makefile, a test compares."""
+
+
+def declarations(header: Path) -> str:
+    """The cffi section of `header`."""
+    text = header.read_text(encoding="ascii")
+    return text.split("cffi: begin", 1)[1].split("*/", 1)[1].split("/* cffi: end", 1)[0]
+
+
+def relative(pattern: str) -> list[str]:
+    """Files of the core, relative to the project root as setuptools wants them."""
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern))
+
+
+ffi = cffi.FFI()
+ffi.cdef(declarations(ROOT / "csrc" / "er.h"))
+ffi.set_source(
+    "edge_runtime.native._er",
+    '#include "er.h"',
+    sources=relative("csrc/er_*.c"),
+    depends=relative("csrc/*.h"),
+    include_dirs=["csrc"],
+    extra_compile_args=FLAGS,
+    py_limited_api=True,
+)
+
+
+def build_in_place() -> None:
+    """Compile a copy outside the tree and put the module beside this file, whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".build-") as folder:
+        shutil.copytree(ROOT / "csrc", Path(folder) / "csrc", ignore=shutil.ignore_patterns("out", "tests"))
+        made = Path(ffi.compile(tmpdir=folder))
+        made.replace(Path(__file__).resolve().parent / made.name)
+
+
+if __name__ == "__main__":
+    build_in_place()

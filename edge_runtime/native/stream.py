@@ -1,0 +1,239 @@
+"""One stream in the core: frames in, decisions out. One rule: buffers are bound once, a call moves a block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_runtime.contract.baseline import Bins
+from edge_runtime.contract.manifest import Policy
+from edge_runtime.contract.program import Program
+from edge_runtime.contract.summary import SummaryRow
+from edge_runtime.errors import ContractError
+from edge_runtime.native._er import ffi, lib
+from edge_runtime.native.forest import Forest
+from edge_runtime.native.program import config_of
+from edge_runtime.native.status import Floats, floats, fpu_check, memory, text_of
+
+STATUS = {lib.ER_OK: "decision", lib.ER_AGAIN: "more", lib.ER_SCORES: "scores"}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one window.
+
+    Attributes:
+        window: Its number in the stream, from 0.
+        label: After the policy; -1 = abstain.
+        vote: Of this window alone, after its threshold; -1 = abstain.
+        margin: Best score minus the second, 0..
+        flags: 1: a feature was NaN (the model was not asked) or a score was not finite.
+    """
+
+    window: int
+    label: int
+    vote: int
+    margin: float
+    flags: int
+
+
+class Stream:
+    """Window, features, model, policy and summary of one stream. One thread at a time.
+
+    Attributes:
+        nbytes: All its memory in the core [bytes]; it never grows.
+        features: float32 of the last complete window, live: the next window overwrites it.
+        scores: float64 of the last decided window, live; NaN where the model was not asked.
+        status: Of the last `step`: "decision" (read `decision`), "scores" (call `decide`), "more".
+
+    Raises:
+        ContractError: A part is malformed, the parts do not fit each other, or this thread flushes denormals.
+    """
+
+    def __init__(
+        self, program: Program, policy: Policy, *, forest: bytes | None = None, bins: Sequence[Bins] = ()
+    ) -> None:
+        fpu_check()
+        self._program = program
+        self._forest = None if forest is None else Forest(forest)
+        view = ffi.NULL if self._forest is None else self._forest._view
+        self._config, self._keep = config_of(program, policy, forest=view, bins=bins)
+        self._n_bins = [len(row.edges) - 1 for row in bins]
+        self._n_channels, self._n_classes = len(program.channels), len(policy.thresholds_ppm)
+        self._build(len(program.features))
+        self._frames: Floats = None
+        self._frame_ptr, self._n_frames = ffi.NULL, 0
+        self._pinned: object = None
+        self._taken, self._out = ffi.new("uint32_t *"), ffi.new("er_decision *")
+        self._outside = ffi.new("double[]", self._n_classes)
+        self.status = "more"
+
+    def _build(self, n_features: int) -> None:
+        self.nbytes: int = lib.er_stream_size(self._config)
+        if self.nbytes == 0:
+            raise self._misfit(n_features)
+        self._memory = memory(self.nbytes)
+        handle = ffi.new("er_stream **")
+        status = lib.er_stream_init(handle, self._config, self._memory, self.nbytes)
+        if status != lib.ER_OK:
+            raise ContractError(f"stream: {text_of(status)}")
+        self._handle = handle[0]
+        self.features = self._live(lib.er_stream_features(self._handle), 4 * n_features).cast("f")
+        self.scores = self._live(lib.er_stream_scores(self._handle), 8 * self._n_classes).cast("d")
+
+    def _misfit(self, n_features: int) -> ContractError:
+        forest = self._forest
+        if forest and (forest.n_features, forest.n_outputs) != (n_features, self._n_classes):
+            return ContractError(
+                f"forest: {forest.n_features} features and {forest.n_outputs} outputs, "
+                f"the program has {n_features}, the policy {self._n_classes} classes"
+            )
+        return ContractError("baseline: edges, centre or scale of a row are out of range as float32")
+
+    def _live(self, pointer: Any, nbytes: int) -> memoryview:
+        """Part of our memory, which the view keeps alive; read-only."""
+        at = int(ffi.cast("uintptr_t", pointer)) - int(ffi.cast("uintptr_t", self._memory))
+        return memoryview(ffi.buffer(self._memory))[at : at + nbytes].toreadonly()
+
+    # ---- frames in, decisions out
+
+    def step(self, frames: Floats, start: int, n: int) -> int:
+        """Frames taken: up to `n`, or fewer where a window got complete; then see `status`.
+
+        Args:
+            frames: float32, row-major, raw units. Bound while the same object is given again; fill it anew freely.
+            start: First frame to take.
+            n: Frames after it that may be taken.
+
+        Raises:
+            ValueError: Outside `frames`, or the last window still waits for `decide`.
+        """
+        if frames is not self._frames:
+            self._bind(frames)
+        if start < 0 or n < 0 or start + n > self._n_frames:
+            raise ValueError(f"frames {start}..{start + n} are outside the buffer's 0..{self._n_frames}")
+        status = lib.er_step(self._handle, self._frame_ptr + start * self._n_channels, n, self._taken, self._out)
+        if status < 0:
+            raise ValueError(f"window {self.windows} waits for scores: call decide() first")
+        self.status = STATUS[status]
+        return int(self._taken[0])
+
+    def _bind(self, frames: Floats) -> None:
+        pointer, n, keep = floats(frames, what="frames")
+        n_frames, rest = divmod(n, self._n_channels)
+        if rest:
+            raise ValueError(f"frames: {n} values are no whole number of frames of {self._n_channels} channels")
+        self._frames, self._frame_ptr, self._n_frames, self._pinned = frames, pointer, n_frames, keep
+
+    def decide(self, scores: Sequence[float]) -> Decision:
+        """The decision of the window that `step` left at "scores".
+
+        Args:
+            scores: One a class, of an outside engine; one that is not finite makes the vote abstain.
+
+        Raises:
+            ValueError: No window waits, or another number of scores.
+        """
+        if len(scores) != self._n_classes:
+            raise ValueError(f"scores: {len(scores)} values, the policy has {self._n_classes} classes")
+        self._outside[0 : self._n_classes] = scores
+        if lib.er_decide(self._handle, self._outside, self._out) != lib.ER_OK:
+            raise ValueError("decide: no window waits for scores")
+        self.status = "decision"
+        return self.decision
+
+    @property
+    def decision(self) -> Decision:
+        """The last one."""
+        out = self._out
+        return Decision(out.window, out.label, out.vote, out.margin, out.flags)
+
+    @property
+    def frames(self) -> int:
+        """Frames taken so far."""
+        return int(lib.er_stream_frames(self._handle))
+
+    @property
+    def windows(self) -> int:
+        """Number of the next window."""
+        return int(lib.er_stream_windows(self._handle))
+
+    # ---- summary
+
+    def summary(self) -> tuple[tuple[SummaryRow, ...], tuple[int, ...]]:
+        """(rows: features, then scores; decisions by label, abstain last) since the last reset."""
+        labels = ffi.new("uint32_t[]", self._n_classes + 1)
+        lib.er_summary_labels(self._handle, labels, self._n_classes + 1)
+        return tuple(map(self._summary_row, range(len(self._n_bins)))), tuple(labels)
+
+    def _summary_row(self, row: int) -> SummaryRow:
+        t, counts = ffi.new("er_tally *"), ffi.new("uint32_t[]", self._n_bins[row] + 2)
+        lib.er_summary_row(self._handle, row, t, counts, len(counts))
+        return SummaryRow(
+            n=t.n,
+            n_nan=t.n_nan,
+            min=t.min,
+            max=t.max,
+            first=t.first,
+            last=t.last,
+            sum=t.sum,
+            sum_sq=t.sum_sq,
+            sum_lag=t.sum_lag,
+            counts=tuple(counts),
+        )
+
+    def reset_summary(self) -> None:
+        """Start a new period."""
+        lib.er_summary_reset(self._handle)
+
+    # ---- state
+
+    def save(self) -> bytes:
+        """All that changes, for `restore` on this machine.
+
+        Raises:
+            ValueError: A window waits for `decide`.
+        """
+        size = lib.er_stream_save_size(self._handle)
+        out = ffi.new("unsigned char[]", size)
+        if lib.er_stream_save(self._handle, out, size) != lib.ER_OK:
+            raise ValueError(f"save: window {self.windows} waits for scores")
+        return bytes(ffi.buffer(out))
+
+    def restore(self, data: bytes) -> None:
+        """Go on where `save` was called, bit for bit.
+
+        Raises:
+            ContractError: Saved by another program, policy, baseline or model, or no bytes of `save`; nothing changed.
+        """
+        status = lib.er_stream_restore(self._handle, ffi.from_buffer(data), len(data))
+        if status != lib.ER_OK:
+            raise ContractError(f"saved state of {len(data)} bytes: {text_of(status)}", hint="start the stream anew")
+        self.status = "more"
+
+    def adopt(self, other: Stream) -> None:
+        """Go on at the frame and window where `other` stands, with this model and policy, no votes and empty counts.
+
+        Raises:
+            ContractError: Channels, rate, window or hop differ: names which.
+            ValueError: `other` waits for `decide`.
+        """
+        status = lib.er_stream_adopt(self._handle, other._handle)
+        if status == lib.ER_EMISMATCH:
+            raise ContractError(f"adopt: {_difference(other._program, self._program)}")
+        if status != lib.ER_OK:
+            raise ValueError("adopt: the other stream waits for scores, or is this one")
+        self.status = "more"
+
+
+def _difference(old: Program, new: Program) -> str:
+    for what in ("rate_hz", "window_frames", "hop_frames"):
+        if getattr(old, what) != getattr(new, what):
+            return f"{what} was {getattr(old, what)}, is {getattr(new, what)}"
+    if len(old.channels) != len(new.channels):
+        return f"channels were {len(old.channels)}, are {len(new.channels)}"
+    for a, b in zip(old.channels, new.channels, strict=True):
+        if (a.scale, a.offset) != (b.scale, b.offset):
+            return f"channel {a.name} was raw * {a.scale} + {a.offset}, {b.name} is raw * {b.scale} + {b.offset}"
+    return "the programs differ"

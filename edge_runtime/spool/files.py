@@ -1,0 +1,186 @@
+"""Opening the spool's file. One rule: a torn, corrupt or set-back file never stops a start.
+
+An untrusted file is set aside as `<name>.corrupt-N` (the newest `KEEP` stay) and a new epoch begins.
+A file of a newer schema is refused untouched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import struct
+import zlib
+from pathlib import Path
+
+from edge_runtime.errors import ContractError, UsageError
+
+SCHEMA = 1
+KEEP = 2
+PAGE_BYTES = 4096
+
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE batch (
+    first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, kind TEXT NOT NULL, stream TEXT NOT NULL,
+    sealed_ms INTEGER NOT NULL, payload BLOB NOT NULL
+);
+CREATE INDEX batch_kind ON batch (kind, first_seq);
+CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+"""
+
+_SAVED_VERSION_AT = 60  # user_version in the header, https://www.sqlite.org/fileformat.html
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_NOT_THE_FILE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM,
+                 sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM)  # fmt: skip
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code of an error, 0 where the error is not SQLite's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+class Mark:
+    """A file that remembers the next sequence number beside the database; written per commit, not synced.
+
+    A database behind its mark was set back (a lying disk, a copied-back file). Going on with it would give
+    numbers that the store has already seen, and the store would take new rows for duplicates.
+    """
+
+    _FORM = struct.Struct("<QQ")
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def read(self) -> tuple[int, int]:
+        """(epoch, next_seq), or zeros where the file says nothing whole."""
+        data = os.pread(self._fd, 20, 0)
+        if len(data) != 20 or zlib.crc32(data[:16]) != int.from_bytes(data[16:], "little"):
+            return 0, 0
+        epoch, next_seq = self._FORM.unpack(data[:16])
+        return epoch, next_seq
+
+    def write(self, epoch: int, next_seq: int) -> None:
+        """Remember; a full disk loses no more than this safeguard."""
+        data = self._FORM.pack(epoch, next_seq)
+        with contextlib.suppress(OSError):
+            os.pwrite(self._fd, data + zlib.crc32(data).to_bytes(4, "little"), 0)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
+
+def open_database(path: Path, mark: Mark) -> tuple[sqlite3.Connection, Path | None]:
+    """The connection, checked and of this schema, and where an untrusted file was set aside, if one was.
+
+    Raises:
+        ContractError: The file's schema is newer than this program; it was not touched.
+        UsageError: Another process has it open, or the folder cannot be written.
+    """
+    _refuse_newer(_header_version(path), path)
+    try:
+        return _connect(path, mark), None
+    except sqlite3.DatabaseError as error:
+        if primary_code(error) in _BUSY:
+            raise UsageError(f"spool {path}: another process has it open", hint="stop that one") from error
+        if primary_code(error) in _NOT_THE_FILE:
+            raise unusable(path, error) from error
+    aside = _set_aside(path)
+    return _connect(path, mark), aside
+
+
+def unusable(path: Path, error: Exception) -> UsageError:
+    """The error for a place where no file can be kept."""
+    return UsageError(f"spool {path}: {error}", hint="check the space and the rights of its folder")
+
+
+def _header_version(path: Path) -> int:
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise unusable(path, error) from error
+    return int.from_bytes(header[_SAVED_VERSION_AT : _SAVED_VERSION_AT + 4]) if header[:6] == b"SQLite" else 0
+
+
+def _refuse_newer(version: int, path: Path) -> None:
+    # A corrupt header can claim any number; ours will stay small.
+    if SCHEMA < version < 1000:
+        raise ContractError(
+            f"spool {path}: schema {version}, this program knows up to {SCHEMA}",
+            hint="run the newer edge-runtime again, or move the file away to begin a new epoch",
+        )
+
+
+def _connect(path: Path, mark: Mark) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+    try:
+        _prepare(db, path)
+        _check(db, mark)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    # Exclusive: one owner, and the index of the log is plain memory instead of a shared file.
+    db.execute("PRAGMA locking_mode=EXCLUSIVE")
+    db.execute(f"PRAGMA page_size={PAGE_BYTES}")
+    db.execute("PRAGMA cache_size=-512")  # [KiB]: the device's memory is small, the spool is written once
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    _refuse_newer(version, path)
+    if version == 0 and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        _create(db)
+    elif version != SCHEMA:
+        raise sqlite3.DatabaseError(f"schema {version}")
+
+
+def _create(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN EXCLUSIVE")
+    for statement in filter(str.strip, _TABLES.split(";")):
+        db.execute(statement)
+    epoch = secrets.randbits(64) or 1
+    db.execute("INSERT INTO meta VALUES ('epoch', ?), ('next_seq', ?)", (epoch.to_bytes(8, "big"), 1))
+    db.execute(f"PRAGMA user_version={SCHEMA}")
+    db.execute("COMMIT")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the header names the schema from the start
+
+
+def _check(db: sqlite3.Connection, mark: Mark) -> None:
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
+    epoch, next_seq = read_meta(db)
+    (last,) = db.execute("SELECT coalesce(max(last_seq), 0) FROM batch").fetchone()
+    marked_epoch, marked_next = mark.read()
+    if last >= next_seq or (marked_epoch == epoch and marked_next > next_seq):
+        raise sqlite3.DatabaseError(f"next_seq {next_seq} was set back")
+
+
+def read_meta(db: sqlite3.Connection) -> tuple[int, int]:
+    """(epoch, next_seq)."""
+    meta = dict(db.execute("SELECT name, value FROM meta"))
+    try:
+        return int.from_bytes(meta["epoch"], "big"), int(meta["next_seq"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise sqlite3.DatabaseError("no epoch") from error
+
+
+def _set_aside(path: Path) -> Path:
+    numbers = (file.suffix.removeprefix(".corrupt-") for file in path.parent.glob(f"{path.name}.corrupt-*"))
+    taken = sorted(int(number) for number in numbers if number.isdigit())
+    number = taken[-1] + 1 if taken else 1
+    for tail in ("", "-wal", "-journal", "-shm"):
+        part = path.with_name(path.name + tail)
+        if part.exists():
+            part.rename(path.with_name(f"{path.name}{tail}.corrupt-{number}"))
+        for old in taken[: max(0, len(taken) - KEEP + 1)]:
+            path.with_name(f"{path.name}{tail}.corrupt-{old}").unlink(missing_ok=True)
+    return path.with_name(f"{path.name}.corrupt-{number}")

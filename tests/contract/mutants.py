@@ -1,0 +1,107 @@
+"""Planted bugs: each must turn a test of this folder red. `python -m tests.contract.mutants` plants one after another.
+
+It works on a copy of the tree; a bug that no test sees is printed and gives exit status 1.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+MUTANTS: Final[tuple[tuple[str, str, str], ...]] = (
+    # file of edge_runtime/contract, what stands there, the bug
+    ("canonical.py", 'name.encode("utf-16-be", "surrogatepass")', "name"),
+    ("canonical.py", "n <= point <= 21", "n <= point <= 20"),
+    ("canonical.py", "-6 < point <= 0", "-7 < point <= 0"),
+    ("canonical.py", "if len(fields) != len(pairs)", "if False"),
+    ("canonical.py", "MAX_INT: Final = 2**53 - 1", "MAX_INT: Final = 2**63 - 1"),
+    ("canonical.py", "        if not value.isascii() and any", "        if False and any"),
+    ("cbor.py", '"I": 70, "Q": 71', '"I": 71, "Q": 70'),
+    ("cbor.py", "tuple(sorted((_text(name), name) for name in keys))", "tuple((_text(name), name) for name in keys)"),
+    ("cbor.py", "or key <= last", "or key < last"),
+    ("cbor.py", "if major != 7 and n <", "if False and n <"),
+    ("cbor.py", "    if n < 2**8:\n", "    if n <= 2**8:\n"),
+    ("cbor.py", "high < 2**8 else", "high < 2**7 else"),
+    ("cbor.py", "        values.byteswap()\n    raw", "    raw"),
+    ("cbor.py", "        values = values[:]\n", ""),
+    ("cbor.py", "    if end != len(data):\n", "    if False:\n"),
+    ("checks.py", "or (isinstance(value, bool) and kind is not bool)", ""),
+    ("checks.py", "if kept != wanted:", "if False:"),
+    ("checks.py", r'_ID = re.compile(r"[a-z0-9-]{1,64}")', r'_ID = re.compile(r"[A-Za-z0-9-]{1,64}")'),
+    ("document.py", 'if version.partition(".")[0] != _MAJOR:', "if False:"),
+    ("document.py", "if canonical.dumps(given) != bytes(data):", "if False:"),
+    ("document.py", "    if found != kind:\n", "    if False:\n"),
+    ("document.py", '        value["format"] = version\n', "        pass\n"),
+    ("document.py", "    if clash:\n", "    if False:\n"),
+    ("manifest.py", "if program.sha256 != self.program_digest:", "if False:"),
+    ("manifest.py", "if len(self.chunks) != want:", "if False:"),
+    ("manifest.py", "    none_left(found, what)\n", ""),
+    ("baseline.py", "if _shape(stratum) != _shape(first):", "if False:"),
+    ("baseline.py", "a >= b for a, b", "a > b for a, b"),
+    ("records.py", "            rows(values, n, ", "            rows(values, len(values), "),
+    ("records.py", "rows(column, n * width,", "rows(column, len(column),"),
+    ("records.py", "if not 0 < p <= 1:", "if not 0 <= p <= 1:"),
+    ("records.py", "self.first_seq + len(self.windows) - 1", "self.first_seq + len(self.windows)"),
+    ("columns.py", 'if column.typecode in "fd":', "if False:"),
+    ("summary.py", "if total != self.n:", "if False:"),
+    ("summary.py", 'rows(flat, sum(sizes), f"{what}.counts")', "pass"),
+    ("ack.py", 'rows(last, len(first), "ack.last")', "pass"),
+    ("ack.py", 'integer(last, "ack.last", low=first', 'integer(last, "ack.last", low=1'),
+    ("order.py", "if base64.b64encode(payload).decode() != spelled:", "if False:"),
+    ("order.py", 'unique([signature.key_id for signature in signatures], "signatures.key_id")', "pass"),
+    ("topics.py", "    if made != topic:\n", "    if False:\n"),
+    ("bundle.py", "if (yield BLOCK) != _header(member.name, member.length):", "if not (yield BLOCK):"),
+    ("bundle.py", "if length < 1 or block != _header(name, length):", "if length < 1:"),
+    ("bundle.py", "if hashlib.sha256(part).hexdigest() != want:", "if False:"),
+    ("bundle.py", "if whole.hexdigest() != member.sha256:", "if False:"),
+    ("bundle.py", "if any(piece[length:]):", "if False:"),
+    ("bundle.py", "if block != _ZEROS or (yield BLOCK) != _ZEROS:", "if block != _ZEROS or not (yield BLOCK):"),
+    ("bundle.py", "            if self._bundle is not None:\n", "            if False:\n"),
+    ("bundle.py", "if self._digest is not None and found != self._digest:", "if False:"),
+    ("bundle.py", "        if total > self._max_bytes:\n", "        if False:\n"),
+    ("bundle.py", "    if length > limit:\n", "    if False:\n"),
+    ("bundle.py", 'b"%011o\\0" % length + b"00000000000\\0"', 'b"%011o\\0" % length + b"00000000001\\0"'),
+    ("bundle.py", 'b"%06o\\0 " % checksum', 'b"%07o\\0" % checksum'),
+    ("bundle.py", 'b"%06o\\0 " % checksum', 'b"%06o\\0 " % (checksum + 1)'),
+)
+
+
+def survives(tree: Path, mutant: tuple[str, str, str]) -> bool:
+    """Whether the tests stay green with the bug in."""
+    name, old, new = mutant
+    path = tree / "edge_runtime" / "contract" / name
+    text = path.read_text()
+    if text.count(old) != 1:
+        raise SystemExit(f"{name}: {old!r} stands {text.count(old)} times; mend the mutant")
+    path.write_text(text.replace(old, new))
+    command = [sys.executable, "-B", "-m", "pytest", "tests/contract", "-q", "-x", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, check=False)
+    path.write_text(text)
+    return done.returncode == 0
+
+
+def main() -> int:
+    """Plant them all; the number of survivors, at most 1."""
+    missed = []
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for name in ("edge_runtime/contract", "tests/contract"):
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        singles = ("pyproject.toml", "FORMAT.md", "tests/__init__.py")
+        for name in (*singles, "edge_runtime/__init__.py", "edge_runtime/errors.py"):
+            shutil.copy(ROOT / name, tree / name)
+        for mutant in MUTANTS:
+            if survives(tree, mutant):
+                missed.append(mutant)
+                print(f"SURVIVED {mutant[0]}: {mutant[1]!r} -> {mutant[2]!r}")
+    print(f"{len(MUTANTS) - len(missed)} of {len(MUTANTS)} planted bugs caught")
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

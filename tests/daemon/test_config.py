@@ -1,0 +1,75 @@
+"""A wrong key is named, with what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.daemon import load_config
+from edge_runtime.errors import UsageError
+
+GOOD = """
+[device]
+site = "lab"
+id = "d-1"
+[broker]
+host = "127.0.0.1"
+[budget]
+memory_bytes = 100000000
+[[stream]]
+name = "motor"
+source = "playback a.csv 'b c.csv'"
+bundle = "m.elb"
+"""
+
+
+def load(tmp_path: Path, text: str) -> object:
+    path = tmp_path / "device.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path)
+
+
+def test_files_are_found_beside_the_config(tmp_path: Path) -> None:
+    path = tmp_path / "device.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    stream = load_config(path).streams[0]
+    assert stream.bundle == str(tmp_path / "m.elb")
+    assert stream.source == f"playback {tmp_path}/a.csv '{tmp_path}/b c.csv'"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('id = "d-1"', 'id = "D 1"', "device.id"),
+        ('id = "d-1"', "", r"\[device\]: id is missing"),
+        ('host = "127.0.0.1"', 'host = "127.0.0.1"\nport = 99999', "broker.port: 99999 is outside 1..65535"),
+        ("memory_bytes = 100000000", 'memory_bytes = "64M"', "budget.memory_bytes: want int, got '64M'"),
+        ("memory_bytes = 100000000", "memory_byte = 5", "unknown key 'memory_byte'"),
+        ('name = "motor"', 'name = "motor"\nspeed = -1', "stream.speed: -1.0 is outside"),
+        ('name = "motor"', 'name = "motor"\nat_end = "loop"', "'loop' is not one of stop, wait"),
+        ('name = "motor"', 'name = "motor"\ndecisions = ["kafka"]', "'kafka' is not one of stdout, mqtt"),
+        ("[[stream]]", "[stream]", "1..16"),
+        ("[device]", "[device", "not TOML"),
+    ],
+)
+def test_a_wrong_key_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    with pytest.raises(UsageError, match=message):
+        load(tmp_path, GOOD.replace(old, new))
+
+
+def test_an_unknown_key_gets_the_near_one_as_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, GOOD.replace("memory_bytes", "memory_byte"))
+    assert caught.value.hint == "did you mean 'memory_bytes'?"
+
+
+def test_two_streams_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names one stream twice"):
+        load(tmp_path, GOOD + '[[stream]]\nname = "motor"\nsource = "host"\n')
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        load_config(tmp_path / "none.toml")

@@ -1,0 +1,136 @@
+"""The daemon as a process: it decides, keeps its budget, survives its broker and its own death."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.contract.event import Event
+from tests.daemon.rig import Rig, ended, play_with_kills, recording, windows_of
+from tests.spool.common import until
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    recording(tmp_path / "run.csv", frames=2000)
+    return Rig(tmp_path)
+
+
+def test_decides_every_window_once_and_in_order(rig: Rig) -> None:
+    rig.write()
+    done = rig.run()
+    assert done.returncode == 0, done.stderr
+    windows = [json.loads(line)["window"] for line in done.stdout.splitlines()]
+    assert windows == list(range(windows_of(2000)))
+
+
+def test_summaries_count_every_window_of_a_recording(rig: Rig) -> None:
+    rig.write()
+    assert rig.run().returncode == 0
+    assert sum(s.n_windows for s in rig.summaries()) == windows_of(2000)
+    assert [s.period for s in rig.summaries()] == list(range(len(rig.summaries())))
+
+
+def test_broker_away_keeps_deciding_and_keeps_its_records(rig: Rig) -> None:
+    rig.write(top='[broker]\nhost = "127.0.0.1"\nport = 9\n', at_end="wait")
+    process = rig.start()
+    assert until(lambda: (rig.folder / "out.ndjson").exists() and len(rig.decisions()) == windows_of(2000))
+    assert ended(process) == 0
+    assert len(rig.records()) >= 10 * (windows_of(2000) // 50)
+
+
+def test_sigterm_stops_cleanly_and_the_next_start_goes_on(rig: Rig) -> None:
+    rig.write(speed=100.0)
+    process = rig.start()
+    assert until(lambda: (rig.folder / "out.ndjson").exists() and len(rig.decisions()) > 40)
+    assert ended(process, signal.SIGTERM) == 0
+    assert rig.start().wait(60) == 0
+    assert [d["window"] for d in rig.decisions()] == list(range(windows_of(2000)))
+
+
+def test_killed_device_makes_every_record_once(rig: Rig, tmp_path: Path) -> None:
+    """Rows, sequence numbers and bits are those of a device that was never killed."""
+    calm = Rig(tmp_path / "calm")
+    calm.folder.mkdir()
+    recording(calm.folder / "run.csv", frames=2000)
+    calm.write()
+    assert calm.run().returncode == 0
+    rig.write(speed=60.0)
+    assert play_with_kills(rig, kills=5, seed=3, wait=time.sleep) == 5
+    rows = rig.records()
+    assert [row for _, row in rows] == [row for _, row in calm.records()]
+    seqs = [seq for sealed in rig.sealed() for seq in range(sealed.first_seq, sealed.last_seq + 1)]
+    assert seqs == list(range(1, len(seqs) + 1))
+    tallies = [(s.period, s.label_counts, s.rows) for s in rig.summaries()]
+    assert tallies == [(s.period, s.label_counts, s.rows) for s in calm.summaries()]
+
+
+def test_over_budget_is_refused_before_start_with_the_table(rig: Rig) -> None:
+    rig.write(top="[budget]\nmemory_bytes = 2000000\n")
+    done = rig.run()
+    assert done.returncode == 5
+    assert "budget.memory_bytes is 1953 KiB" in done.stderr
+    assert "interpreter and program" in done.stderr
+    assert "hint:" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_bundle_of_an_untrusted_key_is_not_run(rig: Rig) -> None:
+    path = rig.write()
+    text = path.read_text()
+    key = text.split('release_keys = ["')[1].split('"')[0]
+    path.write_text(text.replace(key, "ab" * 32))
+    done = rig.run()
+    assert done.returncode == 4
+    assert "no valid signature" in done.stderr
+
+
+def test_an_altered_factory_bundle_is_refused(rig: Rig) -> None:
+    rig.write()
+    data = bytearray((rig.folder / "tiny.elb").read_bytes())
+    data[len(data) // 2] ^= 1
+    (rig.folder / "tiny.elb").write_bytes(data)
+    assert rig.run().returncode in (3, 4)
+
+
+def test_a_broken_line_ends_the_stream_and_is_named(rig: Rig) -> None:
+    lines = (rig.folder / "run.csv").read_text().splitlines()
+    lines[1001] = "oops"
+    (rig.folder / "run.csv").write_text("\n".join(lines))
+    rig.write()
+    done = rig.run()
+    assert done.returncode == 1
+    assert "run.csv" in done.stderr
+    assert "1002" in done.stderr
+    assert len(done.stdout.splitlines()) == windows_of(1000)
+    kinds = [Event.from_bytes(s.payload).kind for s in rig.sealed() if s.kind == "ev"]
+    assert "fault" in kinds
+
+
+def test_a_missing_column_is_named_with_those_there_are(rig: Rig) -> None:
+    (rig.folder / "run.csv").write_text("y\n1\n2\n")
+    rig.write()
+    done = rig.run()
+    assert done.returncode == 3
+    assert "no column 'x'" in done.stderr
+    assert "hint: there are: y" in done.stderr
+
+
+def test_a_recording_shorter_than_a_window_ends_without_a_decision(rig: Rig) -> None:
+    recording(rig.folder / "run.csv", frames=5)
+    rig.write()
+    done = rig.run()
+    assert done.returncode == 0
+    assert done.stdout == ""
+
+
+def test_a_missing_factory_bundle_is_named(rig: Rig) -> None:
+    rig.write()
+    (rig.folder / "tiny.elb").unlink()
+    done = rig.run()
+    assert done.returncode == 2
+    assert "tiny.elb: No such file" in done.stderr

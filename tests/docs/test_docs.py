@@ -1,0 +1,80 @@
+"""What the documents say is what the product does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+
+from cloud_trainer.cli import app
+from edge_runtime.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def cloud_commands() -> set[str]:
+    """Every `cloud-trainer` command, sub-commands as "group name"."""
+    names: set[str] = set()
+
+    def walk(command: object, prefix: str) -> None:
+        for name, child in getattr(command, "commands", {}).items():
+            if getattr(child, "commands", None):
+                walk(child, f"{prefix}{name} ")
+            else:
+                names.add(f"{prefix}{name}")
+
+    walk(typer.main.get_command(app), "")
+    return names
+
+
+def test_every_command_stands_in_the_readme() -> None:
+    missing = [f"cloud-trainer {c}" for c in cloud_commands() if f"cloud-trainer {c}" not in README]
+    missing += [f"edge-runtime {c}" for c in COMMANDS if f"edge-runtime {c}" not in README]
+    assert not missing
+
+
+def test_every_command_in_the_documents_exists() -> None:
+    known = {f"cloud-trainer {c}" for c in cloud_commands()} | {f"edge-runtime {c}" for c in COMMANDS}
+    named = re.findall(r"`?((?:cloud-trainer|edge-runtime) [a-z][a-z-]*(?: [a-z][a-z-]*)?)", README)
+    unknown = [n for n in named if not any(n == k or n.startswith(f"{k} ") or k.startswith(f"{n} ") for k in known)]
+    assert not unknown
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert set(re.findall(r"`?make ([a-z]+)", README)) <= targets
+
+
+def test_the_map_of_the_tree_names_every_package() -> None:
+    for top in ("edge_runtime", "cloud_trainer"):
+        for folder in sorted((ROOT / top).iterdir()):
+            if (folder / "__init__.py").exists():
+                assert f"{folder.name}/" in README, f"{top}/{folder.name} is not in the map of README.md"
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for document in ROOT.glob("*.md"):
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text(encoding="utf-8")):
+            assert (ROOT / target).exists(), f"{document.name} links to {target}"
+
+
+def test_operator_table_of_the_readme_is_the_one_of_the_core() -> None:
+    from edge_runtime.native import operators
+
+    rows = re.findall(r"^\| (\d+) \| `([a-z_]+)", README, re.M)
+    assert rows == [(str(op.id), op.name) for op in operators()]
+
+
+@pytest.mark.parametrize("pattern", [r"/(?:root|home)/", r"bash_job", r"index-url"])
+def test_no_file_names_a_path_of_one_machine(pattern: str) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode:
+        pytest.skip("not a git checkout: cannot tell which files are shipped")
+    for name in tracked.stdout.split():
+        path = ROOT / name
+        if path.suffix in {".py", ".c", ".h", ".md", ".toml"} and path != Path(__file__).resolve():
+            assert not re.search(pattern, path.read_text(encoding="utf-8")), name

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cloud_trainer.export import export
+from cloud_trainer.training import Run
+from edge_runtime import native
+from edge_runtime.contract.bundle import Bundle
+from edge_runtime.engines import OrtEngine, advance, decide_all, load_bundle, open_engine, program_of, stream_for
+from edge_runtime.errors import ContractError, TrustError
+from tests.export.made import policy, signal, signal_table, trained
+
+ESTIMATORS: dict[str, Any] = {
+    "native": RandomForestClassifier(15, random_state=0),
+    "boosting": HistGradientBoostingClassifier(max_iter=5),
+    "logistic": make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)),
+}
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Run, Path]]:
+    out = {}
+    x, y, recording, window = signal_table()
+    for name, estimator in ESTIMATORS.items():
+        run, table = trained(estimator, x, y, recording=recording, window=window)
+        rule = policy(3, threshold=0.5, k=2, n=3)
+        folder = tmp_path_factory.mktemp(name)
+        out[name] = (run, export(run, table=table, name=name, version=1, policy=rule, out_dir=folder).path)
+    return out
+
+
+@pytest.fixture(params=ESTIMATORS)
+def case(request: pytest.FixtureRequest, bundles: dict[str, tuple[Run, Path]]) -> tuple[Run, Bundle]:
+    run, path = bundles[request.param]
+    return run, load_bundle(path)
+
+
+def test_every_decision_is_the_trainers_vote(case: tuple[Run, Bundle]) -> None:
+    run, bundle = case
+    frames, _ = signal(77, 3000)
+    flat = frames.reshape(-1).data
+    x = np.frombuffer(native.batch(run.program, flat), np.float32).reshape(-1, 24)
+    scores = np.concatenate([run.estimator.predict_proba(row[None]) for row in x.astype(np.float64)])
+    votes = np.where(scores.max(axis=1) >= 0.5, scores.argmax(axis=1), -1)
+    decisions = decide_all(bundle, flat)
+    assert [d.window for d in decisions] == list(range(len(x)))
+    assert [d.vote for d in decisions] == votes.tolist()
+
+
+def test_any_cutting_of_the_frames_gives_the_same_decisions(case: tuple[Run, Bundle]) -> None:
+    _, bundle = case
+    frames, _ = signal(5, 1500)
+    flat = frames.reshape(-1).data
+    engine = open_engine(bundle)
+    stream = stream_for(bundle, engine)
+    rng, at, cut = np.random.default_rng(0), 0, []
+    while at < len(frames):
+        taken, decision = advance(stream, engine, flat, at, min(int(rng.integers(1, 60)), len(frames) - at))
+        at += taken
+        cut += [decision] if decision else []
+    assert cut == decide_all(bundle, flat)
+
+
+def test_two_dimensional_frames_are_taken_row_by_row(case: tuple[Run, Bundle]) -> None:
+    _, bundle = case
+    frames, _ = signal(5, 200)
+    assert decide_all(bundle, frames.data) == decide_all(bundle, frames.reshape(-1).data)
+
+
+def test_a_frame_that_is_nan_makes_the_vote_abstain(case: tuple[Run, Bundle]) -> None:
+    _, bundle = case
+    frames, _ = signal(5, 64)
+    frames[3, 1] = np.nan
+    first = decide_all(bundle, frames.reshape(-1).data)[0]
+    assert (first.vote, first.flags) == (-1, 1)
+
+
+def test_an_engine_says_what_it_runs(case: tuple[Run, Bundle]) -> None:
+    _, bundle = case
+    engine = open_engine(bundle)
+    assert engine.name == bundle.manifest.engine
+    assert engine.nbytes == len(bundle.members["model.erf" if engine.name == "native" else "model.onnx"])
+    assert engine.why
+    assert (engine.forest is None) == (engine.name == "onnxruntime")
+    assert program_of(bundle).digest == bundle.manifest.program_digest
+
+
+def test_a_missing_onnxruntime_is_named_with_both_ways_out(
+    bundles: dict[str, tuple[Run, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load_bundle(bundles["logistic"][1])
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ContractError, match="this bundle needs onnxruntime, which is not installed") as caught:
+        open_engine(bundle)
+    assert caught.value.hint == "pip install edgeloop[onnx], or export a forest (native)"
+    assert open_engine(load_bundle(bundles["native"][1])).name == "native"
+
+
+def test_a_native_bundle_decides_without_numpy(bundles: dict[str, tuple[Run, Path]]) -> None:
+    code = (
+        "import sys; from array import array\n"
+        "from edge_runtime.engines import decide_all, load_bundle\n"
+        f"n = len(decide_all(load_bundle({str(bundles['native'][1])!r}), memoryview(array('f', range(3 * 64)))))\n"
+        "heavy = {'numpy', 'onnxruntime', 'sklearn', 'cloud_trainer', 'paho', 'cryptography'} & set(sys.modules)\n"
+        "assert n == 3, n; assert not heavy, heavy"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, timeout=60)
+
+
+def test_malformed_models_are_refused(bundles: dict[str, tuple[Run, Path]]) -> None:
+    for name, member in (("native", "model.erf"), ("logistic", "model.onnx")):
+        bundle = load_bundle(bundles[name][1])
+        broken = replace(bundle, members=bundle.members | {member: bundle.members[member][:-9]})
+        with pytest.raises(ContractError):
+            open_engine(broken)
+        without = replace(bundle, members={k: v for k, v in bundle.members.items() if k != member})
+        with pytest.raises(ContractError, match=f"member {member} is missing"):
+            open_engine(without)
+
+
+def test_a_model_of_another_shape_is_refused(bundles: dict[str, tuple[Run, Path]]) -> None:
+    data = load_bundle(bundles["logistic"][1]).members["model.onnx"]
+    with pytest.raises(ContractError, match=r"input 'features': want \[N, 7\]"):
+        OrtEngine(data, n_features=7, n_scores=3)
+    with pytest.raises(ContractError, match=r"output 'scores': want \[N, 4\]"):
+        OrtEngine(data, n_features=24, n_scores=4)
+
+
+def test_a_file_that_is_no_bundle_is_refused(bundles: dict[str, tuple[Run, Path]], tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="No such file"):
+        load_bundle(tmp_path / "none.elb")
+    data = bundles["native"][1].read_bytes()
+    with pytest.raises(ContractError, match="truncated"):
+        load_bundle(data[:-1])
+    changed = bytearray(data)
+    changed[len(data) // 2] ^= 4
+    with pytest.raises(TrustError):
+        load_bundle(bytes(changed))

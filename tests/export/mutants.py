@@ -1,0 +1,90 @@
+"""Planted bugs: each must turn its test red. `python -m tests.export.mutants` plants one after another.
+
+It works on a copy of the tree, compiled core included; a bug that no test sees is printed and gives exit status 1.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+EXPORT: Final = "cloud_trainer/export/"
+ENGINES: Final = "edge_runtime/engines/"
+MUTANTS: Final[tuple[tuple[str, str, str, str], ...]] = (
+    # file, what stands there, the bug, the tests that must see it
+    (EXPORT + "trees.py", "return _float_of(low)", "return _float_of(low + 1)", "test_trees"),
+    (EXPORT + "trees.py", "if scaler.with_mean else None", "if True else None", "test_trees"),
+    (EXPORT + "trees.py", "(z.astype(np.float32) if as_float32 else z)", "z", "test_trees"),
+    (EXPORT + "trees.py", "t.missing_go_to_left, value", "t.missing_go_to_left * 0, value", "test_onnx_float"),
+    (EXPORT + "forest.py", "seen.setdefault(row.tobytes(), len(seen))", "seen.setdefault(bytes(8), 0)", "test_trees"),
+    (EXPORT + "forest.py", "if far.max() > _MAX_RIGHT:", "if False:", "test_trees"),
+    (EXPORT + "graph.py", "to=DOUBLE)]", "to=FLOAT)]", "test_onnx_float"),
+    (EXPORT + "graph.py", '{"": 21, ', '{"": 22, ', "test_onnx_float"),
+    (EXPORT + "graph.py", '{"zipmap": False}', '{"zipmap": True}', "test_onnx_float"),
+    (EXPORT + "graph.py", '"tensor_type":\n', '"":\n', "test_onnx_float"),
+    (EXPORT + "onnx_float.py", '"leaves": table, "count"', '"leaves": table + 1e-9, "count"', "test_onnx_float"),
+    (EXPORT + "onnx_int8.py", "if model.activation != ", "if False and model.activation != ", "test_onnx_int8"),
+    (EXPORT + "onnx_int8.py", "np.rint(-low / scale)", "np.rint(low / scale)", "test_onnx_int8"),
+    (EXPORT + "onnx_int8.py", "if apart < least:", "if best is None:", "test_onnx_int8"),
+    (EXPORT + "parity.py", "    if not bad.any():\n", "    if True:\n", "test_parity"),
+    (EXPORT + "parity.py", "if form.is_exact and apart.max() > SUMS:", "if False:", "test_parity"),
+    (EXPORT + "parity.py", "bad &= margin > ROUNDING", "bad &= margin > 1", "test_parity"),
+    (EXPORT + "parity.py", "if differ.mean() > INT8_LABELS:", "if False:", "test_parity"),
+    (EXPORT + "models.py", "_check_evidence(made.evidence, forms, rows)", "pass", "test_parity"),
+    (EXPORT + "trainer.py", "[alone(row) for row in rows[:, None]]", "[_alone(estimator)(rows)]", "test_parity"),
+    (EXPORT + "rows.py", "margins(search(step)) >= CLEAR", "margins(search(step)) >= 0", "test_parity"),
+    (EXPORT + "rows.py", "margins(search(x)) <= _TIE", "margins(search(x)) <= 1", "test_parity"),
+    (EXPORT + "baseline.py", "    place[values == edges[-1]] = len(edges) - 1\n", "", "test_baseline"),
+    (EXPORT + "baseline.py", "(window[b] == window[a] + 1)", "(window[b] > window[a])", "test_baseline"),
+    (EXPORT + "exporter.py", "test if len(test) >= ENOUGH else None", "None", "test_exporter"),
+    (EXPORT + "exporter.py", "        Path(temporary).unlink(missing_ok=True)\n", "", "test_exporter"),
+    (EXPORT + "exporter.py", "    budget.check(needs, ", "    (lambda *_, **__: None)(needs, ", "test_exporter"),
+    (EXPORT + "exporter.py", "sign(manifest.to_bytes())", "sign(draft.to_bytes())", "test_exporter"),
+    (EXPORT + "decide.py", "or recording[i] != at", "", "test_exporter"),
+    (ENGINES + "pipeline.py", "at += taken\n", "at += taken + 0 * at or 1\n", "engines"),
+    (ENGINES + "pipeline.py", "bins=bins)", "bins=())", "engines"),
+    (ENGINES + "ort.py", "ORT_DISABLE_ALL", "ORT_ENABLE_ALL", "engines"),
+    (ENGINES + "ort.py", "shape[1] != width", "False", "engines"),
+    (ENGINES + "ort.py", "from edge_runtime.errors", "import numpy\nfrom edge_runtime.errors", "engines"),
+    (ENGINES + "engine.py", "if have != shape:", "if False:", "engines"),
+)
+
+
+def survives(tree: Path, mutant: tuple[str, str, str, str]) -> bool:
+    """Whether the tests stay green with the bug in."""
+    name, old, new, tests = mutant
+    path = tree / name
+    text = path.read_text()
+    if text.count(old) != 1:
+        raise SystemExit(f"{name}: {old!r} stands {text.count(old)} times; mend the mutant")
+    path.write_text(text.replace(old, new))
+    where = "tests/engines" if tests == "engines" else f"tests/export/{tests}.py"
+    command = [sys.executable, "-B", "-m", "pytest", where, "-q", "-x", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, check=False)
+    path.write_text(text)
+    return done.returncode == 0
+
+
+def main() -> int:
+    """Plant them all; the number of survivors, at most 1."""
+    missed = []
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for name in ("edge_runtime", "cloud_trainer", "tests"):
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "*.csv.gz"))
+        shutil.copy(ROOT / "pyproject.toml", tree / "pyproject.toml")
+        for mutant in MUTANTS:
+            if survives(tree, mutant):
+                missed.append(mutant)
+                print(f"SURVIVED {mutant[0]}: {mutant[1]!r} -> {mutant[2]!r}", flush=True)
+    print(f"{len(MUTANTS) - len(missed)} of {len(MUTANTS)} planted bugs caught")
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""Every operator, whichever way it is reached, gives the number its reference gives. A new one changes nothing."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from edge_runtime import native
+from edge_runtime.contract.manifest import Policy
+from edge_runtime.contract.program import Channel, Feature, Program
+from edge_runtime.features.reference import OPS, Reference, Window
+
+Frames = NDArray[np.float32]
+RATE = 20.0
+BANDS = ((0.0, 1.0), (0.5, 4.0), (4.0, 10.5), (0.0, 11.0))
+ALL = list(OPS.values())
+NAN_BITS = 0x7FC00000
+POLICY = Policy(thresholds_ppm=(0, 0))
+
+windows = hnp.arrays(np.float32, st.integers(2, 512), elements=st.floats(-1e4, 1e4, width=32))
+each_op = pytest.mark.parametrize("op", ALL, ids=lambda op: op.name)
+
+
+def params_of(op: Reference) -> list[tuple[float, ...]]:
+    """Parameters to try an operator with, of the number the core says it takes."""
+    count = next(o.n_params for o in native.operators() if o.id == op.id)
+    return [()] if count == 0 else [band[:count] for band in BANDS]
+
+
+def program(window: int, hop: int, ops: list[Reference], *, channels: int = 1) -> Program:
+    """Every parameter set of `ops` on every channel."""
+    features = [
+        Feature(name=f"c{c}.{op.name}{params}", op=op.id, channel=c, params=params)
+        for c in range(channels)
+        for op in ops
+        for params in params_of(op)
+    ]
+    return Program(
+        rate_hz=RATE,
+        channels=tuple(Channel(name=f"c{c}", unit="x", scale=0.5 + c, offset=-c) for c in range(channels)),
+        window_frames=window,
+        hop_frames=hop,
+        features=tuple(features),
+    )
+
+
+def one_channel(op: Reference, x: Frames, params: tuple[float, ...]) -> float:
+    """The kernel's number for the window `x`."""
+    feature = Feature(name="f", op=op.id, channel=0, params=params)
+    channels = (Channel(name="c", unit="x"),)
+    whole = Program(rate_hz=RATE, channels=channels, window_frames=len(x), hop_frames=len(x), features=(feature,))
+    (value,) = native.batch(whole, x)
+    return value
+
+
+def play(stream: native.Stream, frames: Frames, start: int, end: int, cut: int) -> list[bytes]:
+    """Feature vectors of frames start..end, pushed in pieces of `cut`."""
+    out = []
+    while start < end:
+        start += stream.step(frames, start, min(cut, end - start))
+        if stream.status == "scores":
+            stream.decide((0.6, 0.4))
+        if stream.status == "decision":
+            out.append(stream.features.tobytes())
+    return out
+
+
+def test_kernel_and_reference_list_the_same_operators() -> None:
+    """An operator added on one side only is caught by name."""
+    assert {op.id: op.name for op in ALL} == {op.id: op.name for op in native.operators()}
+
+
+def test_ids_are_given_in_order_and_stay() -> None:
+    shipped = ["mean", "std", "rms", "min", "max", "median", "zero_crossings", "mad_diff", "band_power"]
+    assert [op.name for op in native.operators()][: len(shipped)] == shipped
+    assert [op.id for op in native.operators()] == list(range(1, len(ALL) + 1))
+
+
+@each_op
+@given(x=windows)
+@settings(max_examples=200, deadline=None)
+def test_kernel_matches_reference(op: Reference, x: Frames) -> None:
+    """Within the operator's stated tolerance, whatever the window."""
+    for params in params_of(op):
+        got, window = one_channel(op, x, params), Window(x=x.astype(np.float64), rate_hz=RATE)
+        want = op(window, *params)
+        assert abs(got - want) <= op.tolerance.at(want, window.x), (got, want, params)
+
+
+@each_op
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 7, 97, 128, 129, 360, 1000, 2048, 4093, 4095, 4096])
+def test_kernel_matches_reference_at_every_kind_of_length(op: Reference, n: int) -> None:
+    """Powers of two, primes, odd, the shortest and the longest; on an offset and with a slow trend."""
+    rng = np.random.default_rng(n)
+    x = (9.81 + 0.01 * rng.standard_normal(n) + np.linspace(0, 0.1, n)).astype(np.float32)
+    for params in params_of(op):
+        got, window = one_channel(op, x, params), Window(x=x.astype(np.float64), rate_hz=RATE)
+        want = op(window, *params)
+        assert abs(got - want) <= op.tolerance.at(want, window.x), (got, want, params)
+
+
+@each_op
+@pytest.mark.parametrize("value", [0.0, -0.0, 0.1, -1e-42, 3e38, 16777216.0])
+@pytest.mark.parametrize("n", [2, 40, 129])
+def test_a_constant_window(op: Reference, value: float, n: int) -> None:
+    """Finite where float32 can hold it, never -0."""
+    x = np.full(n, value, np.float32)
+    for params in params_of(op):
+        got, window = one_channel(op, x, params), Window(x=x.astype(np.float64), rate_hz=RATE)
+        want = op(window, *params)
+        beyond = math.isnan(want) or (math.isnan(got) and abs(value) > 1e19)  # squares pass float32's range
+        assert math.isnan(got) if beyond else abs(got - want) <= op.tolerance.at(want, window.x)
+        assert np.float32(got).view(np.uint32) != 0x80000000
+
+
+@each_op
+@pytest.mark.parametrize("bad", [0x7FC00001, 0xFFC00000, 0x7F800001, 0x7F800000, 0xFF800000])
+def test_nan_and_infinity_give_one_nan_on_their_channel_only(op: Reference, bad: int) -> None:
+    """Bits 0x7fc00000; other channels do not notice."""
+    frames = np.random.default_rng(3).standard_normal((80, 2)).astype(np.float32)
+    clean = program(20, 20, [op], channels=2)
+    want = np.frombuffer(native.batch(clean, frames), np.uint32).reshape(4, 2, -1)
+    frames.view(np.uint32)[45, 1] = bad
+    got = np.frombuffer(native.batch(clean, frames), np.uint32).reshape(4, 2, -1)
+    assert (got[2, 1] == NAN_BITS).all()
+    got = got.copy()
+    got[2, 1] = want[2, 1]
+    assert (got == want).all()
+
+
+@given(
+    window=st.integers(2, 60), data=st.data(), cut=st.integers(1, 90), n=st.integers(0, 300), seed=st.integers(0, 99)
+)
+@settings(max_examples=100, deadline=None)
+def test_batch_and_stream_are_the_same_bits_however_it_is_cut(
+    window: int, data: st.DataObject, cut: int, n: int, seed: int
+) -> None:
+    """All operators, two channels, any window and hop."""
+    whole = program(window, data.draw(st.integers(1, window)), ALL, channels=2)
+    frames = np.random.default_rng(seed).standard_normal((n, 2)).astype(np.float32)
+    want = native.batch(whole, frames)
+    stream = native.Stream(whole, POLICY)
+    got = play(stream, frames, 0, n, cut)
+    assert b"".join(got) == want.tobytes()
+    assert stream.frames == n
+    assert stream.windows == len(got)
+
+
+@given(middle=st.integers(0, 300), cut=st.integers(1, 90))
+@settings(max_examples=50, deadline=None)
+def test_saved_in_the_middle_it_goes_on_with_the_same_bits(middle: int, cut: int) -> None:
+    whole = program(40, 13, ALL, channels=2)
+    frames = np.random.default_rng(5).standard_normal((300, 2)).astype(np.float32)
+    first, second, third = (native.Stream(whole, POLICY) for _ in range(3))
+    want = play(first, frames, 0, 300, 300)
+    before = play(second, frames, 0, middle, cut)
+    third.restore(second.save())
+    assert before + play(third, frames, middle, 300, cut) == want
+    assert third.save() == first.save()
+
+
+def test_an_adopting_stream_repeats_and_misses_no_window() -> None:
+    """The new program sees the frames that the old one held."""
+    old, new = program(40, 13, ALL, channels=2), program(40, 13, list(reversed(ALL)), channels=2)
+    frames = np.random.default_rng(6).standard_normal((300, 2)).astype(np.float32)
+    whole, first, second = native.Stream(new, POLICY), native.Stream(old, POLICY), native.Stream(new, POLICY)
+    want = play(whole, frames, 0, 300, 300)
+    before = play(first, frames, 0, 171, 7)
+    second.adopt(first)
+    assert (second.frames, second.windows) == (171, len(before))
+    assert play(second, frames, 171, 300, 7) == want[len(before) :]
+
+
+def test_scale_and_offset_are_applied_in_float32() -> None:
+    """A value is raw * scale + offset, rounded twice: no fused multiply-add."""
+    raw = np.random.default_rng(7).standard_normal(1000).astype(np.float32)
+    channel = Channel(name="c", unit="g", scale=1.3, offset=-1.7)
+    least = Feature(name="min", op=4, channel=0)
+    single = Program(rate_hz=RATE, channels=(channel,), window_frames=2, hop_frames=1, features=(least,))
+    values = raw * np.float32(1.3) + np.float32(-1.7)
+    assert native.batch(single, raw).tobytes() == np.minimum(values[:-1], values[1:]).tobytes()
+
+
+def test_numbers_mean_what_scipy_means() -> None:
+    """Natural peers, one example each: no private meaning of a well-known word."""
+    from scipy import signal, stats  # type: ignore[import-untyped]
+
+    x = np.random.default_rng(8).standard_normal(250).astype(np.float32)
+    of = {op.name: op for op in ALL}
+    frequency, density = signal.periodogram(x.astype(np.float64), RATE, "boxcar", detrend=False, scaling="spectrum")
+    peers = {
+        ("std", ()): stats.tstd(x.astype(np.float64)) * math.sqrt(249 / 250),
+        ("median", ()): stats.scoreatpercentile(x.astype(np.float64), 50),
+        ("band_power", (2.0, 5.0)): density[(frequency >= 2.0) & (frequency < 5.0)].sum(),
+    }
+    for (name, params), want in peers.items():
+        assert one_channel(of[name], x, params) == pytest.approx(want, rel=3e-6)
+
+
+def test_a_pure_tone_is_in_its_band() -> None:
+    """Amplitude a has mean power a^2/2, whatever the length."""
+    for n in (40, 200, 365):
+        t = np.arange(n) / RATE
+        f = round(3.0 * n / RATE) * RATE / n
+        tone = (2.0 * np.sin(2 * np.pi * f * t) + 5.0).astype(np.float32)
+        assert one_channel(OPS[9], tone, (2.5, 3.5)) == pytest.approx(2.0, rel=1e-5)
+        assert one_channel(OPS[9], tone, (0.0, 0.001)) == pytest.approx(25.0, rel=1e-5)
+
+
+def test_frames_may_come_in_any_float32_buffer() -> None:
+    whole = program(4, 2, ALL)
+    values = [0.5, -1.0, 2.0, 4.0, 1.0, 0.0]
+    ways = [array("f", values), np.array(values, np.float32), memoryview(array("f", values))]
+    assert len({native.batch(whole, way).tobytes() for way in ways}) == 1
+    for bad in (array("d", values), np.array(values, np.float32)[::2], b"12345678"):
+        with pytest.raises(ValueError, match="want contiguous float32"):
+            native.batch(whole, bad)
+    with pytest.raises(ValueError, match="3 values are no whole number of frames of 2 channels"):
+        native.batch(program(4, 2, ALL, channels=2), array("f", [1, 2, 3]))

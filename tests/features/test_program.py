@@ -1,0 +1,71 @@
+"""Feature lists as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_runtime import native
+from edge_runtime.contract.program import Channel, Feature, Program
+from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.features import build_program, describe
+
+CHANNELS = [Channel(name=name, unit="g") for name in ("acc_x", "acc_y", "temp")]
+
+
+def build(*features: str) -> Program:
+    return build_program(CHANNELS, rate_hz=20.0, window_frames=40, hop_frames=20, features=features)
+
+
+def test_a_word_is_for_every_channel_and_a_glob_for_some() -> None:
+    names = [f.name for f in build("mean", "acc_*:band_power(0.5, 4.0)", "temp:max").features]
+    assert names == [
+        "acc_x.mean", "acc_y.mean", "temp.mean",
+        "acc_x.band_power(0.5,4)", "acc_y.band_power(0.5,4)", "temp.max",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spec", "message", "hint"),
+    [
+        ("kurtosis", "no operator 'kurtosis'", "mean, std"),
+        ("gyro_*:rms", "no channel is like 'gyro_*'", "acc_x, acc_y, temp"),
+        ("mean(2)", "mean takes 0 parameters, got 1", ""),
+        ("band_power(1)", "band_power takes 2 parameters, got 1", ""),
+        ("band_power(a,b)", "'a,b' are no numbers", "band_power(0.5,4)"),
+        ("band_power(4,1)", r"feature acc_x.band_power(4,1): parameters (4.0, 1.0) are out of range", "f0 < f1"),
+        ("band_power(11,12)", "out of range at 20 frames/s", "f0 <= 10 [Hz]"),
+        ("me an", "cannot be read", "rms"),
+        ("", "cannot be read", "rms"),
+    ],
+)
+def test_a_bad_entry_is_named_with_what_there_is(spec: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        build(spec)
+    assert message in str(caught.value)
+    assert hint in caught.value.hint
+
+
+def test_an_entry_listed_twice_is_named() -> None:
+    with pytest.raises(UsageError, match=r"acc_x\.mean: listed twice"):
+        build("mean", "acc_x:mean")
+
+
+def test_an_operator_of_a_newer_build_is_refused_by_number() -> None:
+    newer = Program(
+        rate_hz=20.0,
+        channels=tuple(CHANNELS),
+        window_frames=40,
+        hop_frames=20,
+        features=(Feature(name="acc_x.new", op=77, channel=0),),
+    )
+    with pytest.raises(ContractError, match=r"feature acc_x\.new: operator 77 is not in this build \(1\.\.9\)"):
+        native.check_program(newer)
+    with pytest.raises(ContractError, match="operator 77"):
+        native.batch(newer, memoryview(b""))
+
+
+def test_the_table_names_every_feature_with_its_unit() -> None:
+    text = describe(build("median", "temp:band_power(0,2)"))
+    assert "window 40 frames (2 s), hop 20 (1 s), 4 features" in text
+    assert "acc_x.median" in text
+    assert text.splitlines()[-1].endswith("(g)^2")
