@@ -32,6 +32,7 @@ def rows() -> Any:
 
 def test_core(benchmark: Any, forest: Any, rows: Any) -> None:
     """1000 rows, one core call a row."""
+    benchmark.group = "forest 100 trees of depth 10"
     benchmark.extra_info["rows"] = len(rows)
     benchmark(native.Forest(encode(trees_of(forest), N_FEATURES)).scores_batch, rows)
 
@@ -46,11 +47,13 @@ def test_onnxruntime(benchmark: Any, forest: Any, rows: Any) -> None:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     each = [{session.get_inputs()[0].name: row[None]} for row in rows]
+    benchmark.group = "forest 100 trees of depth 10"
     benchmark.extra_info["rows"] = len(rows)
     benchmark(lambda: [session.run(None, row) for row in each])
 
 
 def test_scikit_learn(benchmark: Any, forest: Any, rows: Any) -> None:
     """One row a call."""
+    benchmark.group = "forest 100 trees of depth 10"
     benchmark.extra_info["rows"] = 1
-    benchmark.pedantic(forest.predict_proba, args=(rows[:1],), rounds=20, iterations=1)
+    benchmark.pedantic(forest.predict_proba, args=(rows[:1],), rounds=50, iterations=1)

@@ -104,8 +104,9 @@ er_status er_forest_open(er_forest *out, const void *bytes, size_t size)
 
 /* ---- walk ---- */
 
-/* leaf[n] <- the leaf nodes that x reaches from root[n]. Several trees in flight, and no branch on data:
- * neither the cache's latency nor the branch predictor is waited for. A tree at its leaf steps by 0. */
+/* leaf[n] <- the leaf nodes that x reaches from root[n]. Several trees in flight, and no branch on
+ * data: neither the cache's latency nor the branch predictor is waited for. A tree at its leaf
+ * steps by 0. */
 static inline void walk(const node *nodes, const uint32_t *root, const float *x, const node **leaf,
                         uint32_t n)
 {
@@ -114,9 +115,10 @@ static inline void walk(const node *nodes, const uint32_t *root, const float *x,
         moving = 0;
         for (uint32_t t = 0; t < n; t++) {
             const node *at = leaf[t];
-            const uint32_t inner = 0u - (uint32_t)(at->feature != LEAF), right = at->right;
-            const uint32_t left = 0u - (uint32_t)(x[at->feature & inner] <= at->u.threshold);
-            const uint32_t step = (right ^ ((right ^ 1u) & left)) & inner;
+            const uint32_t inner = at->feature != LEAF;
+            const uint32_t steps[2] = {
+                at->right, inner}; /* looked up: gcc and clang both keep it branchless */
+            const uint32_t step = steps[x[at->feature * inner] <= at->u.threshold];
             leaf[t] = at + step;
             moving |= step;
         }

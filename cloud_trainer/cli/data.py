@@ -172,7 +172,7 @@ def print_runs(runs: Sequence[Run], chosen: Run) -> None:
             ("* " if each is chosen else "  ") + each.name,
             f"{each.metrics['accuracy']:.4f}",
             f"{each.metrics['macro_f1']:.4f}",
-            each.run_id[:12],
+            each.run_id,
             "; ".join(each.notes),
         ]
         for each in runs

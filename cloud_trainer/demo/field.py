@@ -108,7 +108,7 @@ def drift(loop: Loop) -> None:
     must("the change is dated after it happened", holds=moved.alarm_period >= STEADY_CYCLES)
     must("the verdict names features", holds=bool(names))
     must("the other playback device stays steady", holds=steady.verdict == CALM)
-    loop.report.moved = [(e["feature"], f"{e['log_e']:.1f}", _change(e)) for e in moved.evidence[:10]]
+    loop.report.moved = [(e["feature"], f"{e['log_e']:.1f}", _change(e)) for e in moved.evidence[:10] if e["log_e"] > 0]
     request = retrain_request(loop.ws, moved, limit=600)
     loop.line(f"    retrain request {request.id}: {len(request.records)} records to label")
     _label(loop, set(request.records))

@@ -126,7 +126,7 @@ def _evidence(series: Sequence[Evidence]) -> str:
         f"<line x1={left} x2={width - 20} y1={y(alarm):.1f} y2={y(alarm):.1f} "
         "stroke=currentColor stroke-dasharray='5 4'/>"
         f"<text x={left + 4} y={y(alarm) - 5:.1f}>alarm, log A = {alarm:.2f}</text>"
-        f"<text x=4 y={y(top) + 4:.1f}>{top:.0f}</text><text x=4 y={y(low) + 4:.1f}>{low:.0f}</text>"
+        f"<text x=4 y={y(top) + 4:.1f}>{top:.0f}</text><text x=4 y={y(low) + 4:.1f}>{round(low)}</text>"
         f"<text x={width - 120} y={height:g}>period {longest - 1}</text>"
     )
     for n, one in enumerate(series):

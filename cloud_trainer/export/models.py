@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -75,41 +75,48 @@ def make_models(run: Run, *, model_limit: int | None = None, progress: Progress 
     tell = progress or (lambda *_: None)
     _check_run(run)
     tell("exporting model.onnx", 0, 4)
-    n_features, n_labels = run.x_train.shape[1], len(run.labels)
-    scaler, model = parts_of(run.estimator)
-    trees = ensemble(model, scaler)
-    proto, precision = float_model(run.estimator, n_features=n_features)
-    data = graph.model_bytes(proto)
-    ort = OrtEngine(data, n_features=n_features, n_scores=n_labels)
-    members = {"model.onnx": data}
-    forms = [
-        Form(name="onnx", batch="1", is_exact=trees is not None, scores=_one_by_one(ort)),
-        Form(name="onnx", batch="all", is_exact=trees is not None, scores=ort.scores_batch),
-    ]
-    scores: Scores = ort.scores_batch
-    engine = "onnxruntime"
-    if trees is not None and trees.link == "mean":
-        members["model.erf"] = forest_bytes(trees)
-        scores, engine = _native(members["model.erf"]), "native"
-        forms.append(Form(name="native", batch="1", is_exact=True, scores=scores))
+    made, forms, ort = _forms(run)
     tell("looking for rows where rounding shows", 1, 4)
+    trees = ensemble(*reversed(parts_of(run.estimator)))
     rows = parity_rows(run.x_test, trees=trees, search=search_of(run.estimator))
     tell(f"asking the trainer about {sum(len(r.x) for r in rows)} rows, one at a time", 2, 4)
     kinds = [(kind, trainer_scores(run.estimator, kind.x)) for kind in rows]
     tell("checking parity", 3, 4)
+    evidence = parity.check(forms, kinds, labels=run.labels)
+    _check_evidence(evidence, forms, rows)
+    tell("checking parity", 4, 4)
+    return _with_int8(run, replace(made, evidence=evidence), ort, kinds[0][1], model_limit=model_limit)
+
+
+def _forms(run: Run) -> tuple[Models, list[Form], OrtEngine]:
+    """What is to be proven: the models without their evidence, every way to run them, and the session of model.onnx."""
+    n_features, n_labels = run.x_train.shape[1], len(run.labels)
+    scaler, model = parts_of(run.estimator)
+    trees = ensemble(model, scaler)
+    proto, precision = float_model(run.estimator, n_features=n_features)
+    members = {"model.onnx": graph.model_bytes(proto)}
+    ort = OrtEngine(members["model.onnx"], n_features=n_features, n_scores=n_labels)
+    is_exact, engine = trees is not None, "onnxruntime"
+    scores: Scores = ort.scores_batch
+    forms = [
+        Form(name="onnx", batch="1", is_exact=is_exact, scores=_one_by_one(ort)),
+        Form(name="onnx", batch="all", is_exact=is_exact, scores=scores),
+    ]
+    if trees is not None and trees.link == "mean":
+        members["model.erf"] = forest_bytes(trees)
+        scores, engine = _native(members["model.erf"]), "native"
+        forms.append(Form(name="native", batch="1", is_exact=True, scores=scores))
     made = Models(
         engine=engine,
         precision=precision,
-        why={"engine": _why(engine, trees is not None), "precision": PRECISION[precision]},
+        why={"engine": _why(engine, is_exact), "precision": PRECISION[precision]},
         members=members,
-        evidence=parity.check(forms, kinds, labels=run.labels),
+        evidence=[],
         scores=scores,
         sizes={name: len(member) for name, member in members.items()},
         latency_us={},
     )
-    _check_evidence(made.evidence, forms, rows)
-    tell("checking parity", 4, 4)
-    return _with_int8(run, made, ort, kinds[0][1], model_limit=model_limit)
+    return made, forms, ort
 
 
 def _check_run(run: Run) -> None:
@@ -167,13 +174,13 @@ def _with_int8(run: Run, made: Models, ort: OrtEngine, want: F64, *, model_limit
             run.estimator, calibration, scores_of=lambda d: OrtEngine(d, **shape).scores_batch(calibration)
         )
     except ContractError as refused:
-        return _kept(made, f"float32: {refused}", {}, [], {})
+        return _because(made, f"float32: {refused}")
     if data is None:
         return made
     small = OrtEngine(data, **shape)
     rows = spread(run.x_test, len(want))
     evidence, broken = parity.check_int8(
-        _one_by_one(small)(rows), want, spread_labels(run.y_test, len(want)), float_scores=ort.scores_batch(rows)
+        _one_by_one(small)(rows), want, spread(run.y_test, len(want)), float_scores=ort.scores_batch(rows)
     )
     latency = _timed({"model.onnx": ort, "model.int8.onnx": small}, rows)
     sizes = {"model.int8.onnx": len(data)}
@@ -183,39 +190,16 @@ def _with_int8(run: Run, made: Models, ort: OrtEngine, want: F64, *, model_limit
     )
     over = model_limit is not None and made.sizes["model.onnx"] > model_limit >= len(data)
     slow = latency["model.int8.onnx"] > SLOWER * latency["model.onnx"]
+    made = replace(made, evidence=[*made.evidence, evidence], sizes=made.sizes | sizes, latency_us=latency)
     if broken or len(data) >= made.sizes["model.onnx"] or (slow and not over):
         why = broken or ("slower" if slow else "no smaller")
-        return _kept(made, f"float32: int8 does not win: {why} ({facts})", sizes, [evidence], latency)
-    return Models(
-        engine=made.engine,
-        precision="int8",
-        why=made.why | {"precision": f"int8: smaller and {'within the budget' if slow else 'no slower'} ({facts})"},
-        members=made.members | {"model.int8.onnx": data},
-        evidence=[*made.evidence, evidence],
-        scores=small.scores_batch,
-        sizes=made.sizes | sizes,
-        latency_us=latency,
-    )
+        return _because(made, f"float32: int8 does not win: {why} ({facts})")
+    won = replace(made, precision="int8", members=made.members | {"model.int8.onnx": data}, scores=small.scores_batch)
+    return _because(won, f"int8: smaller and {'within the budget' if slow else 'no slower'} ({facts})")
 
 
-def _kept(
-    made: Models, why: str, sizes: dict[str, int], evidence: list[dict[str, Any]], latency: dict[str, float]
-) -> Models:
-    return Models(
-        engine=made.engine,
-        precision=made.precision,
-        why=made.why | {"precision": why},
-        members=made.members,
-        evidence=[*made.evidence, *evidence],
-        scores=made.scores,
-        sizes=made.sizes | sizes,
-        latency_us=latency,
-    )
-
-
-def spread_labels(y: npt.NDArray[np.int32], most: int) -> npt.NDArray[np.int32]:
-    """The labels of the rows that `spread` takes."""
-    return spread(y, most)  # type: ignore[arg-type, return-value]
+def _because(made: Models, why: str) -> Models:
+    return replace(made, why=made.why | {"precision": why})
 
 
 def _timed(engines: dict[str, OrtEngine], rows: F32) -> dict[str, float]:

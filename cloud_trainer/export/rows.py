@@ -57,8 +57,8 @@ def parity_rows(x_test: F32, *, trees: Ensemble | None, search: Scores) -> list[
     return [rows for rows in kinds if len(rows.x)]
 
 
-def spread(x: F32, most: int) -> F32:
-    """At most `most` rows, evenly over all."""
+def spread(x: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
+    """At most `most` rows, evenly over all; the same ones of any table of that length."""
     if len(x) <= most:
         return np.ascontiguousarray(x)
     return np.ascontiguousarray(x[np.linspace(0, len(x) - 1, most).astype(int)])

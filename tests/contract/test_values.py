@@ -270,6 +270,19 @@ def test_bytes_of_a_summary_name_the_column() -> None:
         assert message in str(caught.value)
 
 
+def test_bytes_of_an_ack_name_the_column() -> None:
+    fields: Any = cbor.loads(ACK.to_bytes(), what="x")
+    for name, bad, message in (
+        ("last", array("B", [43]), "ack.last: want 2 values, got 1"),
+        ("first", array("B", []), "ack.last: want 0 values, got 2"),
+        ("first", array("B", [41, 46]), "ack.last: want int 46..9223372036854775807, got 45"),
+        ("last", array("f", [43, 45]), "ack.last: want integer column"),
+    ):
+        with pytest.raises(ContractError) as caught:
+            type(ACK).from_bytes(cbor.dumps(fields | {name: bad}))
+        assert message in str(caught.value)
+
+
 @pytest.mark.parametrize("payload", ["!", "QQ", "QQ==\n", "QR==", "", "QQ==QQ=="])
 def test_a_payload_has_one_base64_spelling(payload: str) -> None:
     fields: Any = canonical.loads(SIGNED.to_bytes(), what="x")

@@ -17,6 +17,7 @@ from cloud_trainer.datasets import (
     read_records,
     versions,
 )
+from cloud_trainer.datasets.content import digest_frames, digest_records
 from cloud_trainer.project import load as load_project
 from cloud_trainer.workspace import Workspace
 from edge_runtime.errors import ContractError, UsageError
@@ -60,6 +61,17 @@ def test_the_digest_does_not_see_files(tmp_path: Path) -> None:
     edit(path, "rec/*.csv", "deep*/**/*.csv.gz")
     here = freeze(load_project(path), Workspace(tmp_path / "b" / "ws"))
     assert here.digest == there.digest
+
+
+def test_the_digest_does_not_see_the_order(tmp_path: Path) -> None:
+    project = load_project(write_project(tmp_path))
+    recordings = read_recordings(project)
+    channels = project.program().channels
+    assert digest_frames(recordings[::-1], channels, 10.0) == digest_frames(recordings, channels, 10.0)
+    rows = records()
+    back = replace(rows, features=rows.features[::-1], ids=rows.ids[::-1], groups=rows.groups[::-1])
+    assert digest_records(back, ["a", "b"]) == digest_records(rows, ["b", "a"])
+    assert digest_records(replace(back, ids=rows.ids), ["a", "b"]) != digest_records(rows, ["a", "b"])
 
 
 @pytest.mark.parametrize(

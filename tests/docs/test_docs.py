@@ -69,6 +69,14 @@ def test_operator_table_of_the_readme_is_the_one_of_the_core() -> None:
     assert rows == [(str(op.id), op.name) for op in operators()]
 
 
+def test_only_native_imports_the_compiled_module() -> None:
+    """import-linter reads sources and so does not see a compiled module."""
+    for top in ("edge_runtime", "cloud_trainer"):
+        for path in (ROOT / top).rglob("*.py"):
+            inside = path.is_relative_to(ROOT / "edge_runtime" / "native")
+            assert inside or "native._er" not in path.read_text(encoding="utf-8"), path.relative_to(ROOT)
+
+
 @pytest.mark.parametrize("pattern", [r"/(?:root|home)/", r"bash_job", r"index-url"])
 def test_no_file_names_a_path_of_one_machine(pattern: str) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -35,7 +35,7 @@ MUTANTS: Final[tuple[tuple[str, str, str, str], ...]] = (
     (EXPORT + "parity.py", "if form.is_exact and apart.max() > SUMS:", "if False:", "test_parity"),
     (EXPORT + "parity.py", "bad &= margin > ROUNDING", "bad &= margin > 1", "test_parity"),
     (EXPORT + "parity.py", "if differ.mean() > INT8_LABELS:", "if False:", "test_parity"),
-    (EXPORT + "models.py", "_check_evidence(made.evidence, forms, rows)", "pass", "test_parity"),
+    (EXPORT + "models.py", "_check_evidence(evidence, forms, rows)", "pass", "test_parity"),
     (EXPORT + "trainer.py", "[alone(row) for row in rows[:, None]]", "[_alone(estimator)(rows)]", "test_parity"),
     (EXPORT + "rows.py", "margins(search(step)) >= CLEAR", "margins(search(step)) >= 0", "test_parity"),
     (EXPORT + "rows.py", "margins(search(x)) <= _TIE", "margins(search(x)) <= 1", "test_parity"),

@@ -12,7 +12,7 @@ def test_the_template_is_a_project_file(tmp_path: Path) -> None:
     project = load(tmp_path)
     assert project.train.estimators == ESTIMATORS
     assert [channel.column for channel in project.channels] == ["acc_x", "acc_y"]
-    assert project.target == {"memory_bytes": 262144, "latency_us": 1000}
+    assert project.target == {"memory_bytes": 67108864, "latency_us": 1000}
 
 
 def test_init_leaves_a_project_file_alone(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ PROGRAM = Program(
 
 
 def forest(threshold: float = 0.5) -> bytes:
-    """ERF1: x.mean <= threshold ? low : high (csrc/FORMAT_forest.md)."""
+    """ERF1: x.mean <= threshold ? low : high (FORMAT.md)."""
     nodes = struct.pack("<fHHIHHIHH", threshold, 0, 2, 0, 0xFFFF, 0, 1, 0xFFFF, 0)
     roots, leaves = struct.pack("<I4x", 0), struct.pack("<4d", *LEAVES[0], *LEAVES[1])
     body = roots + nodes + leaves

@@ -1,0 +1,77 @@
+"""Runs `bench/bench_<name>.py` by pytest-benchmark, prints a table and writes `bench/results/<name>.json` with flat keys.
+
+One rule: the figures are ratios of medians in one run; a time by itself says more of the machine than of the code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def main(names: list[str]) -> int:
+    """Run one benchmark and return the exit status."""
+    known = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
+    if len(names) != 1 or names[0] not in known:
+        print(f"error: bench: want one of {', '.join(known)}, got {' '.join(names) or 'nothing'}")
+        print(f"hint: make bench NAME={known[0]}")
+        return 2
+    name = names[0]
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "raw.json"
+        options = ["-q", "--no-header", "--timeout=0", "--benchmark-only", "-p", "no:cacheprovider"]
+        status = pytest.main(
+            [str(HERE / f"bench_{name}.py"), *options, "--benchmark-save-data", f"--benchmark-json={raw}"]
+        )
+        if status:
+            return int(status)
+        results = table(json.loads(raw.read_text(encoding="utf-8"))["benchmarks"])
+    path = HERE / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results | machine(), indent=1) + "\n", encoding="utf-8")
+    print(f"written: {path}")
+    return 0
+
+
+def table(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Print median and p99 of every contestant and how many times longer than ours (`core`) it takes; return both."""
+    out: dict[str, float] = {}
+    print(f"{'':<40}{'median µs':>12}{'p99 µs':>12}{'x core':>9}")
+    for group, members in groupby(sorted(rows, key=lambda r: str(r["group"])), key=lambda r: r["group"]):
+        medians = {}
+        print(group)
+        slug = re.sub(r"[^a-z0-9]+", "_", str(group).lower()).strip("_")
+        for row in members:
+            rival = row["name"].removeprefix("test_").partition("[")[0]
+            data = sorted(row["stats"]["data"])
+            per_unit = 1e6 / row["extra_info"].get("rows", 1)
+            medians[rival] = (row["stats"]["median"] * per_unit, data[int(0.99 * (len(data) - 1))] * per_unit)
+        core = medians["core"][0]
+        for rival, (median, p99) in sorted(medians.items(), key=lambda item: item[1]):
+            print(f"  {rival:<38}{median:>12.2f}{p99:>12.2f}{median / core:>9.1f}")
+            out |= {f"{slug}_{rival}_us": round(median, 3), f"{slug}_{rival}_p99_us": round(p99, 3)}
+            if rival != "core":
+                out[f"{slug}_x_{rival}"] = round(median / core, 2)
+    return out
+
+
+def machine() -> dict[str, str]:
+    """Return what the figures were measured on."""
+    return {"python": platform.python_version(), "machine": platform.machine(), "compiler": platform.python_compiler()}
+
+
+if __name__ == "__main__":
+    sys.exit(main([name for name in sys.argv[1:] if name]))
