@@ -1,4 +1,4 @@
-"""Runs `bench/bench_<name>.py` by pytest-benchmark, prints a table and writes `bench/results/<name>.json` with flat keys.
+"""Runs `bench/bench_<name>.py` by pytest-benchmark, prints a table, writes `bench/results/<name>.json` (flat keys).
 
 One rule: the figures are ratios of medians in one run; a time by itself says more of the machine than of the code.
 """
