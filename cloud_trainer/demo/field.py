@@ -146,6 +146,19 @@ def _label(loop: Loop, wanted: set[tuple[str, int, int]]) -> None:
     )
     version = freeze(load(PROJECT), loop.ws, records=records, parents=[loop.datasets[0]])
     loop.datasets.append(version)
+    _show_lineage(loop, *records.ids[-1])
+
+
+def _show_lineage(loop: Loop, device: str, epoch: int, seq: int) -> None:
+    from cloud_trainer.audit import RecordId, lineage
+
+    chain = lineage(loop.ws, RecordId(device=device, epoch=epoch, seq=seq))
+    data = loop.datasets[0]
+    loop.line(
+        f"    lineage of record {device}:{seq}: bundle {chain.bundle['digest'][:12]} <- run {chain.run['id'][:8]} "
+        f"<- dataset {data.ref} {chain.dataset['digest'][:12]}"
+    )
+    must("a record leads back to the dataset version it came from", holds=chain.dataset["digest"] == data.digest)
 
 
 def retrain(loop: Loop) -> None:

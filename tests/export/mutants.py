@@ -29,7 +29,12 @@ MUTANTS: Final[tuple[tuple[str, str, str, str], ...]] = (
     (EXPORT + "graph.py", '"tensor_type":\n', '"":\n', "test_onnx_float"),
     (EXPORT + "onnx_float.py", '"leaves": table, "count"', '"leaves": table + 1e-9, "count"', "test_onnx_float"),
     (EXPORT + "onnx_int8.py", "if model.activation != ", "if False and model.activation != ", "test_onnx_int8"),
-    (EXPORT + "onnx_int8.py", "np.rint(-low / scale)", "np.rint(low / scale)", "test_onnx_int8"),
+    (
+        EXPORT + "onnx_int8.py",
+        "np.uint8(np.clip(np.rint(-low / scale)",
+        "np.uint8(np.clip(np.rint(low / scale)",
+        "test_onnx_int8",
+    ),
     (EXPORT + "onnx_int8.py", "if apart < least:", "if best is None:", "test_onnx_int8"),
     (EXPORT + "parity.py", "    if not bad.any():\n", "    if True:\n", "test_parity"),
     (EXPORT + "parity.py", "if form.is_exact and apart.max() > SUMS:", "if False:", "test_parity"),
