@@ -186,7 +186,8 @@ def load(path: Path | str = FILE) -> Project:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as why:
         text = (why.strerror or str(why)) if isinstance(why, OSError) else str(why)
-        raise UsageError(f"{path}: {text}", hint="`cloud-trainer init` writes a project file") from why
+        hint = "`cloud-trainer init` writes one" if isinstance(why, FileNotFoundError) else "want TOML in UTF-8"
+        raise UsageError(f"project file {path}: {text}", hint=hint) from why
     top = Section(path, "", document)
     head = top.section("project")
     project = Project(

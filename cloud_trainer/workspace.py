@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cloud_trainer.tables import Tables
-from edge_runtime.errors import ContractError
+from edge_runtime.errors import ContractError, UsageError
 
 FORMAT = "0.1"
 DEFAULT = ".edgeloop"
+_MARKER = "workspace.json"
 _SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _PRODUCER = "urn:edgeloop"
 
@@ -29,7 +30,7 @@ class Workspace:
         """
         self.root = Path(root).absolute()
         self.root.mkdir(parents=True, exist_ok=True)
-        marker = self.root / "workspace.json"
+        marker = self.root / _MARKER
         if not marker.exists():
             marker.write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
         _check_format(marker)
@@ -95,6 +96,21 @@ class Workspace:
         }
         with self.lineage.open("a", encoding="utf-8") as out:
             out.write(json.dumps(event, sort_keys=True) + "\n")
+
+
+def existing(root: Path | str) -> Workspace:
+    """The workspace at `root`, for a command that only looks: an empty one made by a mistyped path would hide it.
+
+    Raises:
+        UsageError: There is none.
+        ContractError: It was written by a newer major format.
+    """
+    if not (Path(root) / _MARKER).is_file():
+        raise UsageError(
+            f"workspace {Path(root).absolute()}: there is none",
+            hint="name it with --workspace; `cloud-trainer data freeze` makes one beside the project file",
+        )
+    return Workspace(root)
 
 
 def _folder(path: Path) -> Path:

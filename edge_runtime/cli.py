@@ -117,7 +117,7 @@ def _operators(_args: argparse.Namespace) -> int:
 
 
 def _version(_args: argparse.Namespace) -> int:
-    from edge_runtime.daemon.service import versions
+    from edge_runtime.daemon.letters import versions
 
     for name, version in versions().items():
         print(f"{name} {version}")

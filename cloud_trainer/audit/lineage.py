@@ -94,7 +94,7 @@ def _record(ws: Workspace, record: RecordId) -> dict[str, Any]:
     if not rows:
         raise UsageError(
             f"record {record.device}:{record.epoch}:{record.seq}: not in the store",
-            hint="`cloud-trainer tail --from-store` shows what is",
+            hint="`cloud-trainer tail --from-store records` shows what is",
         )
     return dict(zip(found.columns, rows[0], strict=True))
 

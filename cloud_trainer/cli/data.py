@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_runtime.errors import UsageError
-
 if TYPE_CHECKING:
     from cloud_trainer.datasets import DatasetVersion
     from cloud_trainer.project import Project
@@ -125,12 +123,9 @@ def run(
 
 
 def _workspace(project: Path, workspace: Path | None) -> Workspace:
-    from cloud_trainer.workspace import DEFAULT, Workspace
+    from cloud_trainer.workspace import DEFAULT, existing
 
-    root = workspace or project.absolute().parent / DEFAULT
-    if not root.is_dir():
-        raise UsageError(f"workspace {root}: there is none", hint="`cloud-trainer data freeze` makes it")
-    return Workspace(root)
+    return existing(workspace or project.absolute().parent / DEFAULT)
 
 
 def _open(project: Path, workspace: Path | None) -> tuple[Project, Workspace]:
@@ -154,10 +149,13 @@ def _train(project: Project, ws: Workspace, dataset: str) -> Run:
     from cloud_trainer.datasets import load
     from cloud_trainer.features import materialise
     from cloud_trainer.training import best, train_all
+    from edge_runtime import native
 
+    program = project.program()  # before the recordings are read: a wrong feature is told at once
+    native.check_program(program)
     version = load(ws, dataset) if dataset else _freeze(project, ws, "")
     with _Meter() as progress:
-        table = materialise(ws, version, project.program(), progress=progress)
+        table = materialise(ws, version, program, progress=progress)
         runs = train_all(project, table, ws, progress=progress)
     print(f"{len(table.y)} windows x {table.x.shape[1]} features")
     chosen = best(runs, project.train.metric)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Workspace_ = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the workspace.")]
 Host = Annotated[str, typer.Option(help="The MQTT broker.")]
-Port = Annotated[int, typer.Option(help="Its TCP port.")]
+Port = Annotated[int, typer.Option(help="Its TCP port.", min=1, max=65535)]
 Name = Annotated[str, typer.Argument(help="Id of the rollout.")]
 
 
@@ -47,18 +47,18 @@ def sign(
 ) -> None:
     """Sign a bundle with the release key and put it into the workspace's depot."""
     from cloud_trainer.rollout import keys, store
-    from cloud_trainer.workspace import Workspace
+    from cloud_trainer.workspace import existing
 
-    ws = Workspace(workspace)
+    ws = existing(workspace)
     path = store.release(ws, bundle, keys.load(ws.keys))
-    typer.echo(f"{path} {path.stat().st_size} bytes")
+    typer.echo(f"{path} {path.stat().st_size} bytes, signed: this is the file for devices; {bundle.name} is as it was")
 
 
 def depot(
     workspace: Workspace_ = Path(".edgeloop"),
     folder: Annotated[Path | None, typer.Option(help="Serve this folder instead of the workspace's depot.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 8090,
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.", min=0, max=65535)] = 8090,
 ) -> None:
     """Serve bundles over HTTP with ranges until interrupted."""
     import signal
@@ -66,12 +66,12 @@ def depot(
 
     from cloud_trainer.rollout import store
     from cloud_trainer.rollout.depot import Depot
-    from cloud_trainer.workspace import Workspace
+    from cloud_trainer.workspace import existing
 
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    served = folder or store.depot_folder(Workspace(workspace))
+    served = folder or store.depot_folder(existing(workspace))
     with Depot(served, host, port) as running:
         typer.echo(f"{served} on {running.url}; end with Ctrl-C")
         stopped.wait()
@@ -95,14 +95,21 @@ def start(
     """Plan a rollout and send the first ring its orders."""
     from cloud_trainer.rollout import keys, store
     from cloud_trainer.rollout.rings import Plan, by_hash
-    from cloud_trainer.workspace import Workspace
+    from cloud_trainer.workspace import existing
 
     if bool(ring) == bool(devices):
         raise UsageError("rollout start: want either --ring or --devices", hint="--ring a/one --ring a/two,a/three")
-    ws = Workspace(workspace)
+    if not depot_url.startswith(("http://", "https://")):
+        raise UsageError(
+            f"--depot-url: want http:// or https://, got {depot_url!r}", hint="as `cloud-trainer depot` says"
+        )
+    ws = existing(workspace)
     if name in store.names(ws):
         raise UsageError(f"rollout {name}: exists", hint="choose another name; `rollout status` shows them")
-    cuts = [float(part) for part in shares.split(",")]
+    try:
+        cuts = [float(part) for part in shares.split(",")]
+    except ValueError:
+        raise UsageError(f"--shares: want fractions, got {shares!r}", hint="such as 0.05,0.3,1") from None
     rings = tuple(tuple(part.split(",")) for part in ring or ())
     loaded = keys.load(ws.keys)
     path = store.release(ws, bundle, loaded)
@@ -127,11 +134,14 @@ def status(
     import time
 
     from cloud_trainer.rollout import rings, store
-    from cloud_trainer.workspace import Workspace
+    from cloud_trainer.workspace import existing
 
-    ws = Workspace(workspace)
+    ws = existing(workspace)
     now_ms, reports = time.time_ns() // 1_000_000, store.reports(ws)
-    for each in [name] if name else store.names(ws):
+    asked = [name] if name else store.names(ws)
+    if not asked:
+        typer.echo("no rollouts yet")
+    for each in asked:
         plan = store.load(ws, each)
         _show(plan, rings.advance(plan, reports, now_ms))
         found = rings.outcomes(plan, reports, now_ms)
@@ -144,9 +154,9 @@ def status(
 def advance(name: Name, workspace: Workspace_ = Path(".edgeloop"), host: Host = "127.0.0.1", port: Port = 1883) -> None:
     """Go to the next ring if the reports allow it; else say why not."""
     from cloud_trainer.rollout import keys, store
-    from cloud_trainer.workspace import Workspace
+    from cloud_trainer.workspace import existing
 
-    ws = Workspace(workspace)
+    ws = existing(workspace)
     _show(*store.drive(ws, store.load(ws, name), keys.load(ws.keys), host=host, port=port))
 
 
@@ -159,9 +169,9 @@ def halt(
     from dataclasses import replace
 
     from cloud_trainer.rollout import store
-    from cloud_trainer.workspace import Workspace
+    from cloud_trainer.workspace import existing
 
-    ws = Workspace(workspace)
+    ws = existing(workspace)
     plan = store.load(ws, name)
     store.save(ws, replace(plan, halted=plan.halted or reason))
     typer.echo(f"rollout {name}: halted at ring {plan.ring}: {plan.halted or reason}")
@@ -169,6 +179,6 @@ def halt(
 
 def _show(plan: Plan, decision: Decision) -> None:
     typer.echo(
-        f"rollout {plan.rollout}: {decision.kind}, ring {plan.ring + 1} of {len(plan.rings)}, "
+        f"rollout {plan.rollout}: {decision.kind}, ring {plan.ring} of 0..{len(plan.rings) - 1}, "
         f"bundle {plan.bundle[:12]}: {decision.reason}"
     )

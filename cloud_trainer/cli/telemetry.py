@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from edge_runtime.errors import UsageError
 
 Workspace_ = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the workspace.")]
 Host = Annotated[str, typer.Option(help="The MQTT broker.")]
-Port = Annotated[int, typer.Option(help="Its TCP port.")]
+Port = Annotated[int, typer.Option(help="Its TCP port.", min=1, max=65535)]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def broker(
-    port: Annotated[int, typer.Option(help="TCP port on 127.0.0.1; 0 takes a free one.")] = 1883,
+    port: Annotated[int, typer.Option(help="TCP port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 1883,
     prefer: Annotated[str, typer.Option(help="mosquitto or iotcore; mosquitto if installed.")] = "",
 ) -> None:
     """Run an MQTT broker for this workstation until interrupted."""
@@ -82,10 +83,10 @@ def tail(
     from itertools import islice
 
     from cloud_trainer.ingest import tail as tails
-    from cloud_trainer.workspace import Workspace
+    from cloud_trainer.workspace import existing
 
     if from_store:
-        lines = tails.from_store(Workspace(workspace), from_store, count=count or 20)
+        lines = tails.from_store(existing(workspace), from_store, count=count or 20)
     else:
         lines = tails.tail(host, port, topic=topic)
     for line in islice(lines, count or None):
@@ -95,9 +96,12 @@ def tail(
 def compact(workspace: Workspace_ = Path(".edgeloop")) -> None:
     """Rewrite the telemetry tables in fewer files, without the rows that arrived twice."""
     from cloud_trainer.ingest import view
-    from cloud_trainer.workspace import Workspace
+    from cloud_trainer.workspace import existing
 
-    for done in view.compact(Workspace(workspace)):
+    compacted = view.compact(existing(workspace))
+    if not compacted:
+        typer.echo("no telemetry yet")
+    for done in compacted:
         typer.echo(f"{done.table}: {done.rows} rows, {done.dropped} dropped, {done.files_before} files read")
 
 
@@ -111,14 +115,14 @@ def drift(
     """Judge every model in the field: steady, watch or drifted, with the evidence."""
     from cloud_trainer.drift import DRIFTED, Rule, judge, retrain_request
     from cloud_trainer.drift.show import show
-    from cloud_trainer.workspace import Workspace
+    from cloud_trainer.workspace import existing
 
-    if years <= 0:
-        raise UsageError(f"years: {years:g} is not above 0", hint="give 1 for one false alarm a year")
-    ws = Workspace(workspace)
+    if not 0 < years < math.inf:
+        raise UsageError(f"years: {years:g} is not above 0 and finite", hint="give 1 for one false alarm a year")
+    ws = existing(workspace)
     verdicts = judge(ws, bundle=bundle, rule=Rule(alarm_periods=8760 * years))
     if not verdicts:
-        typer.echo("no summaries yet")
+        typer.echo(f"no summaries of bundle {bundle} yet" if bundle else "no summaries yet")
     for verdict in verdicts:
         typer.echo(show(verdict))
         if request and verdict.verdict == DRIFTED and verdict.device:
@@ -135,9 +139,9 @@ def lineage(
     import json
 
     from cloud_trainer import audit
-    from cloud_trainer.workspace import Workspace
+    from cloud_trainer.workspace import existing
 
-    chain = audit.lineage(Workspace(workspace), audit.RecordId.parse(record))
+    chain = audit.lineage(existing(workspace), audit.RecordId.parse(record))
     typer.echo(json.dumps(dataclasses.asdict(chain), indent=2))
 
 

@@ -96,7 +96,12 @@ class CsvFile:
                     line += 1
                     yield line, row
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as why:
-            reason = (why.strerror or str(why)) if isinstance(why, OSError) else str(why)
-            raise ContractError(
-                f"{self.path} after line {line}: cannot be read: {reason}", hint="is it whole CSV?"
-            ) from why
+            raise _unreadable(self.path, line, why) from why
+
+
+def _unreadable(path: Path, line: int, why: Exception) -> ContractError:
+    reason = (why.strerror or str(why)) if isinstance(why, OSError) else str(why)
+    if isinstance(why, FileNotFoundError):
+        return ContractError(f"{path}: {reason}", hint="the project file names it: mend the name, or add the file")
+    hint = "save it as UTF-8" if isinstance(why, UnicodeDecodeError) else "is it whole CSV?"
+    return ContractError(f"{path}{f' after line {line}' if line else ''}: cannot be read: {reason}", hint=hint)

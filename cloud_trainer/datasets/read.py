@@ -45,8 +45,9 @@ def read_recordings(
     """Every recording of the project and those in `extra`, in the order of their names.
 
     Raises:
-        UsageError: No file matches, or a file or column that the project names is not there.
-        ContractError: A file breaks: unreadable, NaN, empty label, no label at all, shorter than a window.
+        UsageError: No file matches.
+        ContractError: A file breaks: not there, unreadable, no such column, NaN, empty label, no label at all,
+            shorter than a window.
     """
     files = find_files(project)
     labelling = Labelling(project)
@@ -81,7 +82,7 @@ def find_files(project: Project) -> list[Path]:
     for pattern in project.data.files:
         if Path(pattern).is_absolute():
             raise UsageError(f"data.files: {pattern!r} is absolute", hint="put the folder into data.root")
-        matched = [path for path in project.data.root.glob(pattern) if path.is_file()]
+        matched = [path for path in project.data.root.glob(pattern) if not path.is_dir()]
         if not matched:
             raise UsageError(
                 f"data.files: {pattern!r} matches no file in {project.data.root}",
@@ -131,14 +132,15 @@ class _Grouping:
         self._groups = project.groups
         self._index: dict[str, str] | None = None
         if index := project.groups.index:
-            file = CsvFile(project.data.root / index.file)
+            self._where = project.data.root / index.file
+            file = CsvFile(self._where)
             self._index = file.mapping(index.file_column, index.column)
 
     def of(self, path: Path) -> str:
         """The group of the recording in `path`."""
         if self._index is not None:
             if stem(path) not in self._index:
-                raise ContractError(f"{path}: no line of groups.index names it", hint="add the line")
+                raise ContractError(f"{path}: no line of {self._where} names it", hint="add the line")
             return self._index[stem(path)]
         if self._groups.pattern:
             match = re.search(self._groups.pattern, path.name)

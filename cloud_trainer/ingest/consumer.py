@@ -34,6 +34,7 @@ SESSION_S = 7 * 24 * 3600
 GROUP = "ingest"
 SEALED = ("rec", "sum", "ev")
 RETRY_S = 1.0
+_HINT = "is it running? `cloud-trainer broker` starts one and prints what to say here"
 
 Arrived = tuple[int, int, str, bytes]  # connection number, mid, topic, payload
 
@@ -89,7 +90,8 @@ class Consumer:
         self._thread.start()
         if not self._ready.wait(timeout_s):
             self.stop()
-            raise TransportError(f"broker {self._host}:{self._port}: no subscription within {timeout_s:g} s")
+            why = self._refused or f"no subscription within {timeout_s:g} s"
+            raise TransportError(f"broker {self._host}:{self._port}: {why}", hint=_HINT)
 
     def stop(self) -> None:
         """Commit and acknowledge what has arrived, then disconnect."""
@@ -115,7 +117,7 @@ class Consumer:
             self._client.disconnect()
             self._client.loop_stop()
         if self._refused:
-            raise TransportError(f"broker {self._host}:{self._port}: {self._refused}")
+            raise TransportError(f"broker {self._host}:{self._port}: {self._refused}", hint=_HINT)
 
     def store(self, commit: Commit) -> None:
         """Append the commit's rows, one Delta commit a table."""

@@ -9,17 +9,19 @@ import dataclasses
 import json
 import math
 import queue
+import re
 from array import array
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
+from cloud_trainer.section import did_you_mean
 from edge_runtime.contract import topics
 from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.birth import Birth, State
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.summary import SummaryBatch
-from edge_runtime.errors import ContractError, TransportError
+from edge_runtime.errors import ContractError, TransportError, UsageError
 
 if TYPE_CHECKING:
     from cloud_trainer.workspace import Workspace
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 DOCUMENTS: dict[str, Any] = {
     "rec": RecordBatch, "sum": SummaryBatch, "ev": Event, "birth": Birth, "state": State, "ack": Ack,
 }  # fmt: skip
+_LEVEL = r"(?:\+|[^+#/\0]*)"
+_FILTER = re.compile(rf"(?!\Z)(?:{_LEVEL}/)*(?:#|{_LEVEL})")
 
 
 def tail(
@@ -42,10 +46,13 @@ def tail(
 
     Raises:
         TransportError: The broker does not answer.
+        UsageError: `topic` is no filter.
     """
     import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
 
+    if not _FILTER.fullmatch(topic):
+        raise UsageError(f"topic {topic!r}: is no filter", hint="+ is one level, # at the end is all: el/v1/+/pump-7/#")
     arrived: queue.Queue[tuple[str, bytes]] = queue.Queue(maxsize=10_000)
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.on_connect = lambda c, _user, _flags, _reason, _properties: c.subscribe(topic, qos=1)
@@ -81,7 +88,10 @@ def from_store(ws: Workspace, table: str, *, count: int) -> Iterator[str]:
     from cloud_trainer.ingest import schema, view
 
     if table not in schema.TABLES:
-        raise ContractError(f"table {table}: is none of {', '.join(schema.TABLES)}")
+        raise UsageError(
+            f"table {table}: there is none{did_you_mean(table, schema.TABLES)}",
+            hint=f"one of {', '.join(schema.TABLES)}",
+        )
     order = ", ".join(("ingested_ms", *schema.KEYS[table]))
     reverse = ", ".join(f"{name} desc" for name in order.split(", "))
     newest = f"select * from {table} order by {reverse} limit $count"

@@ -16,11 +16,12 @@ from cloud_trainer.rollout import order
 from cloud_trainer.rollout.keys import Keys, sign_bundle, signer
 from cloud_trainer.rollout.rings import Decision, Plan, Report, advance, report_of
 from edge_runtime.contract import canonical
-from edge_runtime.contract.bundle import unpack
+from edge_runtime.contract.bundle import MAX_BUNDLE_BYTES, unpack
 from edge_runtime.contract.checks import ident
 from edge_runtime.contract.order import OrderStream
-from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.errors import BudgetError, ContractError, TrustError, UsageError
 from edge_runtime.update.disk import PosixDisk
+from edge_runtime.update.inspect import inspect
 
 if TYPE_CHECKING:
     from cloud_trainer.workspace import Workspace
@@ -39,13 +40,18 @@ def release(ws: Workspace, bundle: Path, keys: Keys) -> Path:
     """Sign the bundle file with the release key, put it into the depot by its digest, and return where it is.
 
     Raises:
-        ContractError, TrustError: it is not a whole bundle.
+        ContractError, TrustError, BudgetError: it is not a whole bundle, or devices would refuse what is in it.
     """
     try:
         data = bundle.read_bytes()
     except OSError as error:
         raise UsageError(f"bundle {bundle}: {error.strerror}", hint="name an exported .elb file") from error
-    digest = unpack(data, max_bytes=len(data)).digest
+    try:
+        found = unpack(data, max_bytes=max(len(data), MAX_BUNDLE_BYTES))
+        inspect(found)
+    except (ContractError, TrustError, BudgetError) as error:
+        raise type(error)(f"{bundle}: {error}", hint=error.hint or "export the run anew; never sign this") from error
+    digest = found.digest
     _write(depot_folder(ws), f"{digest}.elb", sign_bundle(data, [signer(keys.release)]))
     return depot_folder(ws) / f"{digest}.elb"
 
@@ -82,7 +88,10 @@ def load(ws: Workspace, rollout: str) -> Plan:
         data = (_folder(ws) / f"{ident(rollout, 'rollout')}.json").read_bytes()
     except FileNotFoundError as error:
         known = ", ".join(names(ws)) or "none"
-        raise UsageError(f"rollout {rollout}: there is none of this name; known are {known}") from error
+        raise UsageError(
+            f"rollout {rollout}: there is none of this name; known are {known}",
+            hint="`cloud-trainer rollout start` makes one",
+        ) from error
     fields: Any = canonical.loads(data, what=f"rollout {rollout}")
     if str(fields.pop("format")).partition(".")[0] != "0" or fields.pop("kind") != "rollout":
         raise ContractError(f"rollout {rollout}: a format this build does not read", hint="update edgeloop")

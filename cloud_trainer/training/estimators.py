@@ -64,6 +64,12 @@ def make(name: str, params: Mapping[str, object], *, seed: int) -> Any:
     return make_pipeline(StandardScaler(), estimator) if is_scaled else estimator
 
 
+def settings(estimator: Any) -> dict[str, object]:
+    """Every parameter of the estimator, defaults too: those change between versions of scikit-learn."""
+    last = getattr(estimator, "steps", [("", estimator)])[-1][1]
+    return dict(last.get_params(deep=False))
+
+
 def fit(name: str, estimator: Any, x: Any, y: Any) -> tuple[str, ...]:
     """Fit it on float64; gives what scikit-learn warned of, such as iterations that did not suffice.
 

@@ -81,7 +81,10 @@ def choose(labels: Sequence[str], groups: Sequence[str], fraction: float, *, see
 
 def _check_labels(labels: Sequence[str], names: Sequence[str], groups: Sequence[str]) -> None:
     if len(labels) < 2:
-        raise ContractError(f"labels: {', '.join(labels)!r} is all there is", hint="training needs two or more")
+        raise ContractError(
+            f"labels: {', '.join(labels)!r} is all there is, training needs 2 or more",
+            hint="add recordings of another label to data.files",
+        )
     for label in labels:
         own = [group for name, group in zip(names, groups, strict=True) if name == label]
         if not own:

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cloud_trainer.training.estimators as zoo
 from cloud_trainer.datasets import DatasetVersion, load
 from cloud_trainer.features import FeatureTable, materialise
 from cloud_trainer.training.split import SplitRows, rows_of
@@ -135,7 +136,7 @@ class Tracker:
         plain = ("dataset", "dataset_version", "dataset_digest", "program_digest", "seed")
         for key in plain:
             self._client.log_param(run_id, key, facts[key])
-        for key, value in facts["params"].items():
+        for key, value in zoo.settings(estimator).items():
             self._client.log_param(run_id, f"param.{key}", value)
         for key, value in facts["metrics"].items():
             self._client.log_metric(run_id, re.sub(r"[^A-Za-z0-9_.-]", "_", key), value)

@@ -31,7 +31,13 @@ class DeviceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerConfig:
-    """Where telemetry goes. Without a `[broker]` table the records stay in the spool."""
+    """Where telemetry goes. Without a `[broker]` table the records stay in the spool.
+
+    Attributes:
+        ca: PEM file of the authority that signed the broker's certificate; with it the link is TLS.
+        cert, key: PEM files by which the device shows who it is; both or none, and only with `ca`.
+        resend_s: first wait for the store's acknowledgement [s].
+    """
 
     host: str
     port: int = 1883
@@ -123,9 +129,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "budget.latency_us": (0, 10**9),
     "budget.record_bytes_day": (0, 1 << 40),
     "stream.speed": (0, 1e6),
-    "stream.period_windows": (1, 10**7),
+    "stream.period_windows": (1, 1 << 22),
     "stream.period_s": (0, 10**7),
-    "stream.sample_k": (0, 1024),
+    "stream.sample_k": (1, 1024),
     "stream.probation_windows": (0, 10**6),
     "stream.commit_s": (0.05, 3600),
 }
@@ -156,7 +162,7 @@ def load_config(path: Path) -> Config:
     config = Config(
         device=_table(DeviceConfig, raw.get("device", {}), "device"),
         streams=tuple(_found(_table(StreamConfig, s, "stream"), folder) for s in streams),
-        broker=_table(BrokerConfig, raw["broker"], "broker") if "broker" in raw else None,
+        broker=_broker(raw["broker"], folder) if "broker" in raw else None,
         trust=_table(TrustConfig, raw.get("trust", {}), "trust"),
         budget=_table(BudgetConfig, raw.get("budget", {}), "budget"),
         folder=folder,
@@ -167,9 +173,26 @@ def load_config(path: Path) -> Config:
     return config
 
 
+def _broker(given: object, folder: Path) -> BrokerConfig:
+    """Return the `[broker]` table with its files beside the config file; never the clear where TLS was meant."""
+    broker = _table(BrokerConfig, given, "broker")
+    if bool(broker.cert) != bool(broker.key) or (broker.cert and not broker.ca):
+        raise UsageError(
+            "[broker]: cert and key go together, and with ca", hint="name all three PEM files, or ca alone"
+        )
+    ca, cert, key = (str(folder / pem) if pem else "" for pem in (broker.ca, broker.cert, broker.key))
+    for pem in filter(None, (ca, cert, key)):
+        if not Path(pem).is_file():
+            raise UsageError(f"[broker]: {pem} is no file", hint="name a PEM file, beside device.toml or absolute")
+    return replace(broker, ca=ca, cert=cert, key=key)
+
+
 def _found(stream: StreamConfig, folder: Path) -> StreamConfig:
     """Return *stream* with the files of its source and its bundle beside the config file."""
-    name, *words = shlex.split(stream.source) or [""]
+    try:
+        name, *words = shlex.split(stream.source) or [""]
+    except ValueError as why:
+        raise UsageError(f"stream.source: {stream.source!r}: {why}", hint="quote file names as in a shell") from None
     source = shlex.join([name, *(str(folder / word) for word in words)])
     return replace(stream, source=source, bundle=str(folder / stream.bundle) if stream.bundle else "")
 

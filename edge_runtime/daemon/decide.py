@@ -92,20 +92,21 @@ class Runner(threading.Thread):
         sinks: Sequence[Sink],
         submit: Submit,
         report: Report,
-        checkpoint: tuple[bytes, Loaded] | None = None,
+        checkpoint: tuple[bytes, Loaded | None] | None = None,
     ) -> None:
-        """Open the source; *checkpoint* is the saved state with the bundle that made it."""
+        """Open the source; *checkpoint* is the saved state with the bundle that made it, None where that is gone."""
         super().__init__(name=f"decide-{config.name}", daemon=True)
         self.config = config
         self.failure: Exception | None = None
         self.checkpoint = checkpoint
         self._loaded = loaded
         self._device, self._epoch = device, epoch
-        self._sinks, self._submit, self._report = sinks, submit, report
+        self._sinks, self._submit, self._report = list(sinks), submit, report
         self._is_live = config.source.split()[0] == "host"
         self._halt = threading.Event()
         self._lock = threading.Lock()
         self._next: Loaded | None = None
+        self._is_refused = False  # a playback was stopped while the spool was full
         self._base_frames = self._base_windows = 0
         self._start_ms = _now_ms()
         self._period = self._new_period(loaded)
@@ -117,8 +118,13 @@ class Runner(threading.Thread):
     # ---- from other threads ------------------------------------------------
 
     @property
+    def loaded(self) -> Loaded:
+        """The bundle that decides now."""
+        return self._loaded
+
+    @property
     def digest(self) -> str:
-        """The digest of the bundle that decides now."""
+        """Its digest."""
         return self._loaded.digest
 
     @property
@@ -160,11 +166,11 @@ class Runner(threading.Thread):
     def _after_outage(self) -> None:
         """A live source went on while we were away: close the old period and start with an empty window."""
         self._commit(finish=True)
-        period = self._period.marks.period
+        marks = self._period.marks
         self._base_frames, self._base_windows = self._frame(), self.windows
         self._loaded = load(self._loaded.bundle)
         self._period = self._new_period(self._loaded)
-        self._period.marks.period = period
+        self._period.marks.period, self._period.marks.drops = marks.period, marks.drops
         self._report(self.config.name, "gap", {"reason": "the device was away", "window": self.windows})
 
     def _wait_at_end(self) -> None:
@@ -183,8 +189,7 @@ class Runner(threading.Thread):
             self._decide(frames, got)
             if len(self._loaded.program.channels) * block != len(frames):
                 frames = memoryview(array("f", bytes(4 * block * len(self._loaded.program.channels))))
-            for sink in self._sinks:
-                sink.flush()
+            self._flush()
             if time.monotonic() >= due:
                 self._commit(finish=False)
                 due = time.monotonic() + self.config.commit_s
@@ -244,13 +249,14 @@ class Runner(threading.Thread):
             self._base_frames, self._base_windows = self._frame(), window
             reopen = True
             self._report(self.config.name, "gap", {"reason": str(why), "window": window})
-        period = self._period.marks.period
+        marks = self._period.marks
         self._loaded = new
         self._period = self._new_period(new)
-        self._period.marks.period = period
+        self._period.marks.period, self._period.marks.drops = marks.period, marks.drops
         if reopen:
             self._source.close()
             self._source = self._open_source()
+            self._pace = None  # another rate counts from here
         self._commit(finish=False)
         self._report(self.config.name, "swapped", {"from": old.digest, "to": new.digest, "window": window})
         return reopen
@@ -276,10 +282,27 @@ class Runner(threading.Thread):
         return self._start_ms + round(self._frame() * 1000 / self._loaded.program.rate_hz)
 
     def _commit(self, *, finish: bool) -> None:
+        self._flush()  # a decision is out before the checkpoint that goes past it
+        if self._is_refused:
+            return
         drafts = self._period.finish(self._loaded.stream) if finish else []
-        self.checkpoint = (self._save(), self._loaded)
-        if not self._submit(drafts, {self.config.name: self.checkpoint[0]}, may_wait=not self._is_live):
+        data = self._save()
+        self.checkpoint = (data, self._loaded)
+        if self._submit(drafts, {self.config.name: data}, may_wait=not self._is_live):
+            return
+        if self._is_live:
             self._period.marks.drops += sum(draft.rows for draft in drafts)
+        else:
+            self._is_refused = True  # no later checkpoint may go past these drafts: the next start makes them again
+
+    def _flush(self) -> None:
+        for sink in list(self._sinks):
+            try:
+                sink.flush()
+            except OSError as error:  # nobody reads there any more: records and the other sinks go on
+                self._sinks.remove(sink)
+                message = f"decisions are no longer written: {error}"
+                self._report(self.config.name, "fault", {"error": type(error).__name__, "message": message})
 
     def _save(self) -> bytes:
         return cbor.dumps(
@@ -288,30 +311,43 @@ class Runner(threading.Thread):
                 "bundle": self._loaded.digest,
                 "start_ms": self._start_ms,
                 "base": [self._base_frames, self._base_windows],
+                "at": [self._frame(), self.windows, self._period.marks.period],
                 "stream": self._loaded.stream.save(),
                 "period": self._period.save(),
             }
         )
 
-    def _restore(self, data: bytes, made_by: Loaded) -> None:
-        fields = cbor.loads(data, what="checkpoint")
-        match fields:
+    def _restore(self, data: bytes, made_by: Loaded | None) -> None:
+        """Go on where *data* stood; a part of it that cannot be read any more begins anew at that place."""
+        match cbor.loads(data, what="checkpoint"):
             case {
                 "start_ms": int(start_ms),
-                "base": [int(frames), int(windows)],
+                "base": [int(base_frames), int(base_windows)],
+                "at": [int(frame), int(window), int(period)],
                 "stream": bytes(stream),
-                "period": bytes(period),
+                "period": bytes(running),
             }:
                 pass
             case _:
                 raise ContractError("checkpoint: a field is missing or has another type")
-        made_by.stream.restore(stream)
-        self._start_ms, self._base_frames, self._base_windows = start_ms, frames, windows
-        wanted, self._loaded = self._loaded, made_by
+        self._start_ms = start_ms
+        why_not = _resumed(made_by, stream)
+        if why_not or made_by is None:  # an empty window
+            self._base_frames, self._base_windows = frame, window
+            self._period.marks.period = period + 1
+            self._report(self.config.name, "gap", {"reason": why_not, "window": window})
+            return
+        self._base_frames, self._base_windows = base_frames, base_windows
+        if self._loaded.digest != made_by.digest:
+            self._next = self._loaded
+        self._loaded = made_by
         self._period = self._new_period(made_by)
-        self._period.restore(period)
-        if wanted.digest != made_by.digest:
-            self._next = wanted
+        try:
+            self._period.restore(running)
+        except ContractError as why:  # as after a change of sample_k
+            made_by.stream.reset_summary()
+            self._period.marks.period = period + 1
+            self._report(self.config.name, "gap", {"reason": str(why), "window": window})
 
     def _new_period(self, loaded: Loaded) -> Period:
         return Period(
@@ -326,6 +362,7 @@ class Runner(threading.Thread):
             clock=CLOCK_UNKNOWN if self._is_live else CLOCK_VIRTUAL,
             n_labels=len(loaded.labels),
             n_features=len(loaded.program.features),
+            hop_s=loaded.program.hop_frames / loaded.program.rate_hz,
         )
 
     def _open_source(self) -> Source:
@@ -337,6 +374,17 @@ class Runner(threading.Thread):
         )
         source.seek(self._frame())
         return source
+
+
+def _resumed(made_by: Loaded | None, state: bytes) -> str:
+    """Put the saved state into the stream of *made_by*; return why that cannot be, "" where it could."""
+    if made_by is None:
+        return "the bundle that made the checkpoint is gone"
+    try:
+        made_by.stream.restore(state)
+    except ContractError as why:
+        return str(why)
+    return ""
 
 
 def _same_channels(old: Program, new: Program) -> None:

@@ -3,10 +3,12 @@
 One rule: only the decide thread touches it.
 
 A period ends after both its windows and its seconds; then its records and its summary become drafts for the spool.
+Its seconds are counted in windows, never on the clock: a device whose clock is set back must not fall silent.
 """
 
 from __future__ import annotations
 
+import math
 from array import array
 from dataclasses import dataclass
 
@@ -22,6 +24,7 @@ from edge_runtime.spool import Draft
 
 BATCH_ROWS = 64
 BATCH_BYTES = 8192
+MAX_WINDOWS = 1 << 22  # ER_PERIOD_WINDOWS: what the core can count in one period
 
 
 @dataclass(slots=True)
@@ -39,12 +42,15 @@ class Marks:
 class Period:
     """The running period of one stream under one bundle."""
 
-    def __init__(self, config: StreamConfig, *, header: Header, clock: int, n_labels: int, n_features: int) -> None:
+    def __init__(
+        self, config: StreamConfig, *, header: Header, clock: int, n_labels: int, n_features: int, hop_s: float
+    ) -> None:
         self._config = config
         self.header = header
         self._clock = clock
         self._n_features = n_features
         self._n_labels = n_labels
+        self._windows = min(MAX_WINDOWS, max(config.period_windows, math.ceil(config.period_s / hop_s - 1e-9) + 1))
         self._sampler = Sampler(
             config.sample_k, epoch=header.epoch, stream=f"{header.device}/{config.name}", n_labels=n_labels
         )
@@ -67,10 +73,7 @@ class Period:
             features=stream.features,
             scores=stream.scores,
         )
-        return (
-            marks.n_windows >= self._config.period_windows
-            and time_ms - marks.start_ms >= self._config.period_s * 1000.0
-        )
+        return marks.n_windows >= self._windows
 
     def finish(self, stream: Stream) -> list[Draft]:
         """Return the drafts of the period and start the next one; none if nothing was decided in it."""

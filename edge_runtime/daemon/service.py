@@ -5,26 +5,25 @@ One rule: everything that blocks happens in a thread or a child of its own; this
 
 from __future__ import annotations
 
-import platform
+import contextlib
+import os
 import queue
 import resource
 import signal
 import sys
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import edge_runtime
 from edge_runtime.contract import cbor, topics
-from edge_runtime.contract.birth import Birth, BirthStream, State
-from edge_runtime.contract.event import Event
-from edge_runtime.daemon import budget
+from edge_runtime.daemon import budget, letters
 from edge_runtime.daemon.config import Config, StreamConfig
 from edge_runtime.daemon.decide import Loaded, Runner, Sink, load
+from edge_runtime.daemon.lock import lock_state
 from edge_runtime.daemon.sinks import MqttSink, StdoutSink
-from edge_runtime.errors import EdgeloopError, TransportError, UsageError
+from edge_runtime.engines import load_bundle
+from edge_runtime.errors import ContractError, EdgeloopError, TransportError, TrustError, UsageError
 from edge_runtime.native import fpu_check
 from edge_runtime.spool import Draft, Gap, Spool, SpoolWorker
 from edge_runtime.transport import Courier, Endpoint, Letter, LinkThread, MqttLink, Tls
@@ -32,6 +31,8 @@ from edge_runtime.transport.link import client_id
 from edge_runtime.update import Result, Trust, Updater, slots
 
 STACK_BYTES = 512 << 10  # a thread's stack counts against RLIMIT_DATA; the default of 8 MiB would need most of it
+EVENT_WAIT_S = 1.0  # for room in the spool's ring: a playback at full speed keeps it full
+CHILD_DATA_BYTES = 64 << 20  # the least data memory an update child gets, so that it can tell what is wrong
 DRAIN_S = 10.0  # at the end of a recording: how long to wait for the store's last acknowledgement
 
 
@@ -46,6 +47,7 @@ class Slot:
     trial_from: int = -1  # window at which the running trial began; -1: no trial
     trial_digest: str = ""
     rollout: str = ""  # that ordered the trial
+    trouble: str = ""  # of its update, told once
 
 
 class Daemon:
@@ -56,13 +58,13 @@ class Daemon:
         self._inbox: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
         self._slots: dict[str, Slot] = {}
         self._worker = SpoolWorker(
-            lambda: Spool.open(
-                config.state_dir / "spool.db", max_bytes=config.budget.spool_bytes, gap=self._encode_gap
-            ),
+            lambda: Spool.open(config.state_dir / "spool.db", max_bytes=config.budget.spool_bytes, gap=self._gap),
             commit_interval_s=min(1.0, *(s.commit_s for s in config.streams)),
         )
         self._courier: Courier | None = None
         self._link: LinkThread | None = None
+        self._mqtt: MqttLink | None = None
+        self._trouble = ""  # of the link, told once
         self._halt = threading.Event()
 
     def run(self) -> int:
@@ -75,6 +77,13 @@ class Daemon:
             signal.signal(number, lambda *_: self._inbox.put(("halt", None)))
         fpu_check()
         threading.stack_size(STACK_BYTES)
+        held = lock_state(self._config.state_dir)
+        try:
+            return self._run()
+        finally:
+            os.close(held)
+
+    def _run(self) -> int:
         self._open_slots()
         self._fit()
         self._worker.start()
@@ -102,6 +111,7 @@ class Daemon:
                 site=config.device.site,
                 device=config.device.id,
                 max_bytes=config.budget.bundle_bytes,
+                memory_bytes=max(CHILD_DATA_BYTES, config.budget.memory_bytes),
                 latency_us=config.budget.latency_us,
             )
             if slots.load(updater.disk).phase is slots.Phase.EMPTY:
@@ -111,8 +121,18 @@ class Daemon:
                         hint="add bundle = \"file.elb\" to its [[stream]]",
                     )  # fmt: skip
                 updater.factory(Path(stream.bundle)).raise_if_refused()
-            slot = self._start_slot(stream, updater)
-            self._slots[stream.name] = slot
+            self._slots[stream.name] = self._start_or_restore(stream, updater)
+
+    def _start_or_restore(self, stream: StreamConfig, updater: Updater) -> Slot:
+        """Start the slots; where the disk lost every bundle they name, begin with the factory one again."""
+        try:
+            return self._start_slot(stream, updater)
+        except (ContractError, TrustError) as error:
+            if not stream.bundle:
+                raise
+            self._log("restore", stream=stream.name, bundle=stream.bundle, reason=str(error))
+            updater.factory(Path(stream.bundle)).raise_if_refused()
+            return self._start_slot(stream, updater)
 
     def _start_slot(self, stream: StreamConfig, updater: Updater) -> Slot:
         """Load what the slots say is to run; a trial that cannot even be loaded falls back at once."""
@@ -169,7 +189,7 @@ class Daemon:
             on_desired=lambda payload: self._inbox.put(("desired", payload)),
             resend_s=broker.resend_s,
         )
-        self._link = LinkThread(self._courier, link)
+        self._mqtt, self._link = link, LinkThread(self._courier, link)
 
     def _start_runners(self) -> None:
         for slot in self._slots.values():
@@ -188,7 +208,7 @@ class Daemon:
         if self._link:
             self._link.start()
 
-    def _runner(self, slot: Slot, checkpoint: tuple[bytes, Loaded] | None) -> Runner:
+    def _runner(self, slot: Slot, checkpoint: tuple[bytes, Loaded | None] | None) -> Runner:
         device = self._config.device
         sinks: list[Sink] = [StdoutSink()] if "stdout" in slot.config.decisions else []
         if "mqtt" in slot.config.decisions and self._courier:
@@ -204,8 +224,8 @@ class Daemon:
             checkpoint=checkpoint,
         )
 
-    def _checkpoint(self, slot: Slot) -> tuple[bytes, Loaded] | None:
-        """Return the saved state of a stream with the bundle that made it; None where it cannot be continued."""
+    def _checkpoint(self, slot: Slot) -> tuple[bytes, Loaded | None] | None:
+        """Return the saved state of a stream with the bundle that made it, None where that is gone or broken."""
         data = self._worker.checkpoints.get(slot.config.name)
         if data is None:
             return None
@@ -214,14 +234,10 @@ class Daemon:
         if digest == slot.loaded.digest:
             return data, slot.loaded
         stored = slot.updater.disk.read(slots.bundle_name(str(digest)))
-        if stored is None:
-            self._inbox.put(
-                ("event", (slot.config.name, "gap", {"reason": f"bundle {digest} of the checkpoint is gone"}))
-            )
-            return None
-        from edge_runtime.engines import load_bundle
-
-        return data, load(load_bundle(stored))
+        try:
+            return data, None if stored is None else load(load_bundle(stored))
+        except EdgeloopError:
+            return data, None
 
     # ---- while it runs -----------------------------------------------------------------
 
@@ -243,11 +259,27 @@ class Daemon:
             self._worker.check()
             if self._link:
                 self._link.check()
-            if not kind and all(slot.runner and not slot.runner.is_alive() for slot in self._slots.values()):
+                self._watch_link()
+            if self._has_ended() and self._inbox.empty():  # in this order: a thread's last words come before its end
                 failed = [slot for slot in self._slots.values() if slot.runner and slot.runner.failure]
                 if not failed:
                     self._drain()
                 return 1 if failed else 0
+
+    def _has_ended(self) -> bool:
+        return all(slot.runner and not slot.runner.is_alive() for slot in self._slots.values())
+
+    def _watch_link(self) -> None:
+        """Log each new reason why there is no broker, once, and its end."""
+        link = self._mqtt
+        if link is None:
+            return
+        if link.trouble and link.trouble != self._trouble:
+            self._log("link", trouble=link.trouble)
+            self._trouble = link.trouble
+        elif self._trouble and link.session():
+            self._log("link", session=link.session())
+            self._trouble = ""
 
     def _desired(self, order: bytes) -> None:
         for slot in self._slots.values():
@@ -256,10 +288,20 @@ class Daemon:
                 self._event(slot.config.name, *offered)
 
     def _attend(self, slot: Slot) -> None:
-        """One step of a stream's update: an order that ended, a trial that is confirmed or failed."""
-        result = slot.updater.poll()
-        if result is not None:
-            self._settled(slot, result)
+        """One step of a stream's update. A disk that cannot be written stops no stream: the step is tried again."""
+        try:
+            if not any(s is not slot and s.updater.is_checking for s in self._slots.values()):  # one child at a time
+                result = slot.updater.poll()
+                if result is not None:
+                    self._settled(slot, result)
+            self._judge(slot)
+        except OSError as error:
+            if str(error) != slot.trouble:
+                self._log("fault", stream=slot.config.name, message=str(error))
+                slot.trouble = str(error)
+
+    def _judge(self, slot: Slot) -> None:
+        """Confirm the running trial, or fall back from one that failed."""
         runner = slot.runner
         if runner is None or not slot.trial_digest:
             return
@@ -276,27 +318,39 @@ class Daemon:
                 self._announce()
 
     def _settled(self, slot: Slot, result: Result) -> None:
-        if result.event:
+        is_told = result.kind == "retry" and result.message == slot.trouble  # a depot may be away for days
+        slot.trouble = result.message
+        if result.event and not is_told:
             self._event(slot.config.name, *result.event)
         if result.kind == "kept":
             self._announce()
         if result.kind != "staged":
             return
+        if slot.runner is not None and not slot.runner.is_alive():
+            return  # it has no window left to prove itself on: its one trial waits for the next start
         started = slots.start(slot.updater.disk)
+        if not started.is_trial:  # what was staged is no longer whole
+            back = {"bundle": started.fell_back, "to": started.digest, "rollout": result.rollout}
+            self._event(slot.config.name, "fell-back", back)
+            return
         slot.trial_digest, slot.trial_from, slot.rollout = started.digest, -1, result.rollout
         try:
             loaded = load(started.bundle)
-            budget.check_latency(loaded, self._config.budget)
-            rows = budget.needs(
-                self._config, {n: s.loaded for n, s in self._slots.items()} | {slot.config.name: loaded}
-            )
-            budget.check(rows, self._config.budget, name=f"bundle {loaded.bundle.manifest.name}")
-        except EdgeloopError as error:
+            self._fit_next(slot, loaded)
+        except (EdgeloopError, MemoryError) as error:
             self._fall_back(slot, f"{type(error).__name__}: {error}")
             return
         slot.loaded = loaded
         if slot.runner:
             slot.runner.swap(loaded)
+
+    def _fit_next(self, slot: Slot, loaded: Loaded) -> None:
+        """Refuse a bundle that does not fit beside all that runs already."""
+        limits, name = self._config.budget, slot.config.name
+        budget.check_latency(loaded, limits)
+        rows = budget.needs(replace(self._config, streams=(slot.config,)), {name: loaded})
+        budget.check(rows, limits, name=f"bundle {loaded.bundle.manifest.name}")
+        budget.check_traffic(self._config, {n: s.loaded for n, s in self._slots.items()} | {name: loaded})
 
     def _fall_back(self, slot: Slot, why: str) -> None:
         """Go back to the bundle confirmed before; where the trial stopped the stream, start it again."""
@@ -307,7 +361,8 @@ class Daemon:
         fields = {"bundle": failed, "to": started.digest, "rollout": slot.rollout, "reason": why}
         self._event(slot.config.name, "fell-back", fields)
         runner = slot.runner
-        if runner is not None and not runner.is_alive():
+        if runner is not None and runner.failure is not None:
+            runner.join()  # it has said why; it is closing its source
             slot.loaded = load(started.bundle)
             slot.runner = self._runner(slot, runner.checkpoint)
             slot.runner.start()
@@ -324,76 +379,32 @@ class Daemon:
         return True
 
     def _event(self, stream: str, kind: str, fields: Mapping[str, str | int]) -> None:
-        now, epoch, device = time.time_ns() // 1_000_000, self._worker.epoch, self._config.device.id
-        known = {name: value[:1000] if isinstance(value, str) else value for name, value in fields.items()}
+        known = letters.clean(fields)
         self._log(kind, stream=stream, **known)
         if kind in ("swapped", "start"):
             self._announce()
+        draft = letters.event(self._config.device.id, self._worker.epoch, stream, kind=kind, fields=known)
+        if not self._worker.submit([draft], wait_s=EVENT_WAIT_S):
+            self._log("undelivered", kind=kind, hint="the spool is full or slow")
 
-        def encode(seq: int) -> bytes:
-            return Event(
-                device=device, epoch=epoch, seq=seq, stream=stream, time_ms=now, kind=kind, fields=dict(known)
-            ).to_bytes()
-
-        self._worker.submit([Draft(kind="ev", stream="", rows=1, encode=encode)])
-
-    def _encode_gap(self, gap: Gap, epoch: int, seq: int, now_ms: int) -> bytes:
-        fields: dict[str, str | int] = {
-            "dropped": gap.kind, "first_seq": gap.first_seq, "last_seq": gap.last_seq, "rows": gap.rows,
-        }  # fmt: skip
-        return Event(
-            device=self._config.device.id,
-            epoch=epoch,
-            seq=seq,
-            stream="",
-            time_ms=now_ms,
-            kind="gap",
-            fields=fields,
-        ).to_bytes()
+    def _gap(self, lost: Gap, epoch: int, seq: int, time_ms: int) -> bytes:
+        return letters.gap(self._config.device.id, lost, epoch, seq=seq, time_ms=time_ms)
 
     def _announce(self) -> None:
         if self._courier:
             self._courier.announce()
 
     def _birth_letter(self) -> Letter:
-        device = self._config.device
-        streams = []
-        for slot in self._slots.values():
-            loaded = slot.loaded
-            streams.append(
-                BirthStream(
-                    name=slot.config.name,
-                    bundle=slot.runner.digest if slot.runner else loaded.digest,
-                    program=loaded.bundle.manifest.program_digest,
-                    version=loaded.bundle.manifest.version,
-                    window_frames=loaded.program.window_frames,
-                    hop_frames=loaded.program.hop_frames,
-                    rate_hz=loaded.program.rate_hz,
-                    source=slot.config.source.split()[0],
-                )
-            )
-        birth = Birth(
-            site=device.site,
-            device=device.id,
-            epoch=self._worker.epoch,
-            time_ms=time.time_ns() // 1_000_000,
-            utc_offset_min=device.utc_offset_min,
-            versions=versions(),
-            streams=tuple(streams),
-        )
-        return Letter(topic=topics.up(device.site, device.id, "birth"), payload=birth.to_bytes(), retain=True)
+        running = {
+            name: (slot.runner.loaded if slot.runner else slot.loaded, slot.config.source.split()[0])
+            for name, slot in self._slots.items()
+        }
+        return letters.birth(self._config.device, self._worker.epoch, running)
 
     def _state_letter(self, *, online: bool) -> Letter:
-        device = self._config.device
-        state = State(
-            online=online,
-            device=device.id,
-            epoch=self._worker.epoch,
-            time_ms=time.time_ns() // 1_000_000,
-            streams={n: s.runner.digest if s.runner else s.loaded.digest for n, s in self._slots.items()},
-            order_version=max((slots.load(s.updater.disk).order_version for s in self._slots.values()), default=0),
-        )
-        return Letter(topic=topics.up(device.site, device.id, "state"), payload=state.to_bytes(), retain=True)
+        running = {n: s.runner.digest if s.runner else s.loaded.digest for n, s in self._slots.items()}
+        version = max((slots.load(s.updater.disk).order_version for s in self._slots.values()), default=0)
+        return letters.state(self._config.device, self._worker.epoch, running, order_version=version, online=online)
 
     # ---- end -----------------------------------------------------------------------------
 
@@ -425,16 +436,8 @@ class Daemon:
 
     def _log(self, event: str, **fields: str | int) -> None:
         words = " ".join(f"{key}={_quoted(value)}" for key, value in fields.items() if value != "")
-        print(f"{event} device={self._config.device.id} {words}", file=sys.stderr, flush=True)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a birth names."""
-    return {
-        "edgeloop": edge_runtime.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-    }
+        with contextlib.suppress(OSError):  # a log that nobody reads any more stops no device
+            print(f"{event} device={self._config.device.id} {words}", file=sys.stderr, flush=True)
 
 
 def _quoted(value: str | int) -> str:
@@ -451,6 +454,3 @@ def _data_bytes() -> int:
     except (OSError, ValueError, IndexError):
         pass
     return 0
-
-
-__all__: Sequence[str] = ("Daemon", "versions")

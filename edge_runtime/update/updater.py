@@ -159,6 +159,11 @@ class Updater:
         self._retry_at_s = 0.0
 
     @property
+    def is_checking(self) -> bool:
+        """A child runs, whose memory the budget holds once."""
+        return self._child is not None
+
+    @property
     def busy(self) -> bool:
         """A child runs or an order waits."""
         return self._child is not None or bool(self._waiting)
@@ -182,7 +187,10 @@ class Updater:
         """Do the next step and return how an order ended, None while nothing did. While a trial runs, orders wait."""
         if self._child is None:
             if self._waiting and self._clock() >= self._retry_at_s and not self._is_trial():
-                self._child = self._spawn(self._waiting, mode="order")
+                try:
+                    self._child = self._spawn(self._waiting, mode="order")
+                except OSError as error:  # no space, no memory: later
+                    return self._put_off({"message": f"the update check cannot start: {error}"})
             return None
         if self._child.process.poll() is None:
             if self._clock() < self._child.late_s:
@@ -192,7 +200,10 @@ class Updater:
         if self._is_trial():
             return None
         child, self._child = self._child, None
-        return self._settle(child)
+        try:
+            return self._settle(child)
+        except OSError as error:  # a full disk stops no device: the old state is in force, the order comes again
+            return self._put_off({"message": f"the slots cannot be written: {error}"})
 
     def factory(self, path: Path) -> Result:
         """Check and install the bundle the device was shipped with; blocks, as there is nothing else to run."""
@@ -230,12 +241,16 @@ class Updater:
         with tempfile.TemporaryFile() as asked:
             asked.write(request)
             asked.seek(0)
-            process = subprocess.Popen(
-                [sys.executable, "-m", "edge_runtime.update.child"],
-                stdin=asked,
-                stdout=answers,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            )
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "edge_runtime.update.child"],
+                    stdin=asked,
+                    stdout=answers,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                )
+            except OSError:
+                answers.close()
+                raise
         return _Child(process=process, answers=answers, order=order, late_s=self._clock() + self._timeout_s)
 
     def _settle(self, child: _Child) -> Result:
@@ -248,10 +263,7 @@ class Updater:
                 slots.keep(self.disk, order_version=version)
             result = Result(**answer)
         elif answer["error"] == "TransportError" and child.order:
-            self._failures += 1
-            cap = min(MAX_BACK_OFF_S, 2.0**self._failures)
-            self._retry_at_s = self._clock() + random.uniform(0.0, cap)  # noqa: S311  spreads a fleet, guards nothing
-            return Result(**{**answer, "kind": "retry"})
+            return self._put_off(answer)
         else:
             for name in self.disk.names("bundles"):
                 if name.endswith(".part"):
@@ -261,3 +273,10 @@ class Updater:
         if self._waiting == child.order:
             self._waiting = b""
         return result
+
+    def _put_off(self, answer: dict[str, Any]) -> Result:
+        """Keep the order for another try, later each time."""
+        self._failures += 1
+        cap = min(MAX_BACK_OFF_S, 2.0 ** min(self._failures, 16))
+        self._retry_at_s = self._clock() + random.uniform(0.0, cap)  # noqa: S311  spreads a fleet, guards nothing
+        return Result(**{"error": "TransportError", **answer, "kind": "retry"})

@@ -50,6 +50,10 @@ def test_files_are_found_beside_the_config(tmp_path: Path) -> None:
         ('name = "motor"', 'name = "motor"\nat_end = "loop"', "'loop' is not one of stop, wait"),
         ('name = "motor"', 'name = "motor"\ndecisions = ["kafka"]', "'kafka' is not one of stdout, mqtt"),
         ("[[stream]]", "[stream]", "1..16"),
+        ('name = "motor"', 'name = "motor"\nsample_k = 0', "stream.sample_k: 0 is outside 1..1024"),
+        ("'b c.csv'", "'b c.csv", "stream.source: .*No closing quotation"),
+        ('host = "127.0.0.1"', 'host = "x"\ncert = "c.pem"\nkey = "k.pem"', "cert and key go together, and with ca"),
+        ('host = "127.0.0.1"', 'host = "x"\nca = "ca.pem"', "ca.pem is no file"),
         ("[device]", "[device", "not TOML"),
     ],
 )
@@ -57,6 +61,15 @@ def test_a_wrong_key_is_named(tmp_path: Path, old: str, new: str, message: str) 
     assert old in GOOD
     with pytest.raises(UsageError, match=message):
         load(tmp_path, GOOD.replace(old, new))
+
+
+def test_the_files_of_the_broker_are_found_beside_the_config(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("", encoding="utf-8")
+    path = tmp_path / "device.toml"
+    path.write_text(GOOD.replace("[budget]", 'ca = "ca.pem"\n[budget]'), encoding="utf-8")
+    broker = load_config(path).broker
+    assert broker is not None
+    assert broker.ca == str(tmp_path / "ca.pem")
 
 
 def test_an_unknown_key_gets_the_near_one_as_a_hint(tmp_path: Path) -> None:

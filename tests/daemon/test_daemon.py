@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from cloud_trainer.rollout.keys import signer
+from edge_runtime.contract.bundle import unpack
 from edge_runtime.contract.event import Event
-from tests.daemon.rig import Rig, ended, play_with_kills, recording, windows_of
+from edge_runtime.daemon.lock import lock_state
+from edge_runtime.update import slots
+from edge_runtime.update.disk import PosixDisk
+from tests.daemon.rig import KEYS, Rig, ended, play_with_kills, recording, windows_of
 from tests.spool.common import until
+from tests.update.bundles import packed_bundle
 
 
 @pytest.fixture
@@ -39,6 +47,7 @@ def test_broker_away_keeps_deciding_and_keeps_its_records(rig: Rig) -> None:
     rig.write(top='[broker]\nhost = "127.0.0.1"\nport = 9\n', at_end="wait")
     process = rig.start()
     assert until(lambda: (rig.folder / "out.ndjson").exists() and len(rig.decisions()) == windows_of(2000))
+    assert until(lambda: "link device=dev-1 trouble=" in rig.log()), "nobody is told why nothing arrives"
     assert ended(process) == 0
     assert len(rig.records()) >= 10 * (windows_of(2000) // 50)
 
@@ -134,3 +143,71 @@ def test_a_missing_factory_bundle_is_named(rig: Rig) -> None:
     done = rig.run()
     assert done.returncode == 2
     assert "tiny.elb: No such file" in done.stderr
+
+
+def test_a_second_daemon_is_refused_before_it_touches_the_first_ones_trial(rig: Rig) -> None:
+    rig.write()
+    assert rig.run().returncode == 0
+    disk = PosixDisk(rig.state / "streams" / "m")
+    data = packed_bundle(2, signer=signer(KEYS.release))
+    digest = unpack(data).digest
+    disk.write(slots.bundle_name(digest), data)
+    slots.install(disk, digest, order_version=1)
+    slots.start(disk)
+    held = lock_state(rig.state)  # as a running daemon does
+    done = rig.run()
+    os.close(held)
+    assert done.returncode == 2
+    assert "another edge-runtime runs on it" in done.stderr
+    assert slots.load(disk).phase is slots.Phase.TRIAL
+
+
+def test_a_state_folder_that_cannot_be_made_is_named(rig: Rig) -> None:
+    rig.write()
+    rig.state.write_text("a file stands in its place")
+    done = rig.run()
+    assert done.returncode == 2
+    assert f"error: state {rig.state}: File exists" in done.stderr
+
+
+def test_a_rotten_bundle_is_replaced_by_the_factory_one(rig: Rig) -> None:
+    rig.write()
+    assert rig.run().returncode == 0
+    (bundle,) = (rig.state / "streams" / "m" / "bundles").glob("*.elb")
+    data = bytearray(bundle.read_bytes())
+    data[len(data) // 2] ^= 1
+    bundle.write_bytes(data)
+    recording(rig.folder / "run.csv", frames=3000)
+    done = rig.run()
+    assert done.returncode == 0, done.stderr
+    assert "restore device=dev-1" in done.stderr
+    assert json.loads(done.stdout.splitlines()[0])["window"] == windows_of(2000)
+
+
+def test_decides_on_when_nobody_reads_its_decisions(rig: Rig) -> None:
+    """A closed pipe ends the lines, not the device; the exit status stays true."""
+    rig.write(speed=400.0)
+    with subprocess.Popen(rig.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        log = process.stderr.read()
+    assert process.returncode == 0
+    assert "decisions are no longer written" in log
+    assert sum(s.n_windows for s in rig.summaries()) == windows_of(2000)
+
+
+def test_runs_on_when_nobody_reads_its_log(rig: Rig) -> None:
+    rig.write(speed=400.0, at_end="wait")
+    with subprocess.Popen(rig.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stderr.close()
+        for _ in range(windows_of(2000) - 1):
+            process.stdout.readline()
+        assert not until(lambda: process.poll() is not None, 1.0), "its last event ended it"
+        process.terminate()
+    assert process.returncode == 0
+    assert sum(s.n_windows for s in rig.summaries()) == windows_of(2000)

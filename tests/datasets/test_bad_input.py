@@ -24,6 +24,11 @@ def _cut_gzip(folder: Path) -> None:
     (folder / "rec" / "idle-1.csv").write_bytes(data[: len(data) // 2])
 
 
+def _dangling(folder: Path) -> None:
+    (folder / "rec" / "idle-1.csv").unlink()
+    (folder / "rec" / "idle-1.csv").symlink_to(folder / "unmounted.csv")
+
+
 def _short(folder: Path) -> None:
     write_recording(folder / "rec" / "idle-1.csv", frames("idle", 1, 15))
 
@@ -45,6 +50,7 @@ BAD: dict[str, tuple[Plant, int, str]] = {
         3,
         r"idle-1\.csv.*cannot be read",
     ),
+    "link to nowhere": (_dangling, 3, r"idle-1\.csv.*No such file"),
     "NaN": (_nan, 3, r"idle-1\.csv line 42, column 'x': 'nan' is missing or NaN"),
     "a word": (
         lambda f: edit(f / "rec" / "idle-1.csv", "\n0.", "\nO."),
@@ -76,7 +82,7 @@ BAD: dict[str, tuple[Plant, int, str]] = {
     "missing index": (
         lambda f: (f / "takes.csv").unlink(),
         3,
-        r"takes\.csv after line 0: cannot be read: No such file",
+        r"takes\.csv: No such file",
     ),
     "shorter than a window": (_short, 3, r"idle-1\.csv: 15 frames are shorter than a window of 16"),
     "no file": (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -14,6 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cloud_trainer.export import export
+from cloud_trainer.export.forest import forest_bytes
+from cloud_trainer.export.trees import ensemble
 from cloud_trainer.training import Run
 from edge_runtime import native
 from edge_runtime.contract.bundle import Bundle
@@ -136,6 +139,38 @@ def test_a_model_of_another_shape_is_refused(bundles: dict[str, tuple[Run, Path]
         OrtEngine(data, n_features=7, n_scores=3)
     with pytest.raises(ContractError, match=r"output 'scores': want \[N, 4\]"):
         OrtEngine(data, n_features=24, n_scores=4)
+
+
+def test_a_forest_of_another_shape_is_refused(bundles: dict[str, tuple[Run, Path]]) -> None:
+    bundle = load_bundle(bundles["native"][1])
+    x, y, _, _ = signal_table(2, 600)
+    made = ensemble(RandomForestClassifier(2, random_state=0).fit(x[:, :5], y))
+    assert made is not None
+    other = replace(bundle, members=bundle.members | {"model.erf": forest_bytes(made)})
+    with pytest.raises(ContractError, match=r"model\.erf: 5 features and \d outputs, the bundle declares 24 and 3"):
+        open_engine(other)
+
+
+def test_the_optimiser_is_off_and_one_thread_runs(bundles: dict[str, tuple[Run, Path]]) -> None:
+    engine = open_engine(load_bundle(bundles["logistic"][1]))
+    assert isinstance(engine, OrtEngine)
+    options = engine._session.get_session_options()
+    assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+
+
+def test_a_stream_counts_into_the_bundles_bins(case: tuple[Run, Bundle]) -> None:
+    _, bundle = case
+    engine = open_engine(bundle)
+    stream = stream_for(bundle, engine)
+    frames, _ = signal(5, 64)
+    at = 0
+    while at < 64:
+        at += advance(stream, engine, frames.reshape(-1).data, at, 64 - at)[0]
+    rows, labels = stream.summary()
+    stratum = bundle.baseline().strata[0]
+    assert [len(row.counts) for row in rows] == [len(b.counts) for b in (*stratum.features, *stratum.scores)]
+    assert sum(labels) == rows[0].n == 3
 
 
 def test_a_file_that_is_no_bundle_is_refused(bundles: dict[str, tuple[Run, Path]], tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ MUTANTS: Final[tuple[tuple[str, str, str, str], ...]] = (
     (EXPORT + "exporter.py", "    budget.check(needs, ", "    (lambda *_, **__: None)(needs, ", "test_exporter"),
     (EXPORT + "exporter.py", "sign(manifest.to_bytes())", "sign(draft.to_bytes())", "test_exporter"),
     (EXPORT + "decide.py", "or recording[i] != at", "", "test_exporter"),
-    (ENGINES + "pipeline.py", "at += taken\n", "at += taken + 0 * at or 1\n", "engines"),
+    (ENGINES + "pipeline.py", "stream.decide(engine.scores(stream.features))", "None", "engines"),
     (ENGINES + "pipeline.py", "bins=bins)", "bins=())", "engines"),
     (ENGINES + "ort.py", "ORT_DISABLE_ALL", "ORT_ENABLE_ALL", "engines"),
     (ENGINES + "ort.py", "shape[1] != width", "False", "engines"),

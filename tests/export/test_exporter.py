@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from cloud_trainer.cli.export import register
 from cloud_trainer.export import Exported, budget, export
+from cloud_trainer.export.decide import decide_rows
 from cloud_trainer.export.exporter import next_version
 from edge_runtime.contract.order import Signature
 from edge_runtime.engines import load_bundle, open_engine
@@ -131,6 +132,15 @@ def test_the_baseline_counts_every_window_and_scores_unseen_ones(tmp_path: Path)
     abstained = (run.estimator.predict_proba(run.x_test.astype(np.float64)).max(axis=1) < 0.95).sum()
     assert stratum.label_counts[-1] == abstained > 0
     assert stratum.features[0].lag1 > 0.2  # windows overlap and labels last
+
+
+def test_votes_of_one_recording_do_not_reach_into_the_next() -> None:
+    scores = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9]])
+    rule = policy(2, k=2, n=3)
+    labels, votes = decide_rows(rule, scores, ["a", "a", "a", "b"])
+    assert votes.tolist() == [0, 0, 1, 1]
+    assert labels.tolist() == [-1, 0, 0, -1]
+    assert decide_rows(rule, scores, ["a"] * 4)[0].tolist() == [-1, 0, 0, 1]
 
 
 def test_a_signature_is_over_the_manifest(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from cloud_trainer.ingest import tail
 from cloud_trainer.ingest.broker import Broker
 from cloud_trainer.workspace import Workspace
 from edge_runtime.contract import topics
-from edge_runtime.errors import ContractError, TransportError
+from edge_runtime.errors import TransportError, UsageError
 from tests.ingest import samples
 from tests.ingest.mqtt import Client
 from tests.ingest.samples import DEVICE, EPOCH, SITE, STREAM
@@ -47,9 +47,15 @@ def test_a_broker_that_is_away_is_named() -> None:
         next(tail.tail("127.0.0.1", 1))
 
 
+@pytest.mark.parametrize("topic", ["", "a/#/b", "a+/b", "a#"])
+def test_a_filter_that_is_none_is_named(topic: str) -> None:
+    with pytest.raises(UsageError, match="is no filter"):
+        next(tail.tail("127.0.0.1", 1, topic=topic))
+
+
 def test_the_store_shows_its_newest_rows_once(ws: Workspace) -> None:
     store(ws, [samples.records(1, 4), samples.records(1, 4)])
     shown = [json.loads(text) for text in tail.from_store(ws, "records", count=3)]
     assert [row["seq"] for row in shown] == [2, 3, 4]
-    with pytest.raises(ContractError, match="table x"):
-        list(tail.from_store(ws, "x", count=1))
+    with pytest.raises(UsageError, match="table recrods.*'records'"):
+        list(tail.from_store(ws, "recrods", count=1))

@@ -39,7 +39,7 @@ def test_keys_sign_and_rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "depot" in call("sign", bundle, "-w", ws)
     words = ["--stream", "main", "--depot-url", "http://h:1/", "-w", ws]
     out = call("rollout", "start", "r-1", bundle, "--ring", "plant/fan", "--ring", "plant/a,plant/b", *words)
-    assert "rollout r-1: next, ring 1 of 2" in out
+    assert "rollout r-1: next, ring 0 of 0..1" in out
     assert sent == ["el/v1/plant/fan/desired"]
     assert store.load(Workspace(ws), "r-1").url.startswith("http://h:1/")
     assert "wait" in call("rollout", "advance", "r-1", "-w", ws)
@@ -52,6 +52,21 @@ def test_keys_sign_and_rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         call("rollout", "start", "r-1", bundle, "--ring", "plant/fan", *words)
     with pytest.raises(UsageError, match="either --ring or --devices"):
         call("rollout", "start", "r-2", bundle, *words)
+    with pytest.raises(UsageError, match=r"--shares: want fractions, got 'half'"):
+        call("rollout", "start", "r-2", bundle, "--devices", "plant/a", "--shares", "half", *words)
+    words[3] = "h:1"
+    with pytest.raises(UsageError, match=r"--depot-url: want http://.*'h:1'"):
+        call("rollout", "start", "r-2", bundle, "--ring", "plant/a", *words)
+
+
+def test_a_mistyped_workspace_is_refused_and_not_made(tmp_path: Path) -> None:
+    ws = tmp_path / "nowhere"
+    for words in (("sign", "x.elb"), ("depot",), ("rollout", "status"), ("rollout", "halt", "r-1")):
+        with pytest.raises(UsageError, match=r"nowhere: there is none"):
+            call(*words, "-w", ws)
+    assert not ws.exists()
+    Workspace(ws)
+    assert call("rollout", "status", "-w", ws) == "no rollouts yet\n"
 
 
 def test_devices_are_cut_by_hash(tmp_path: Path) -> None:

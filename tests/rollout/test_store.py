@@ -25,7 +25,7 @@ from edge_runtime.contract.topics import down
 from edge_runtime.errors import ContractError, TransportError, TrustError, UsageError
 from edge_runtime.update import child
 from edge_runtime.update.request import Request
-from tests.update.bundles import packed_bundle
+from tests.update.bundles import members, packed_bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,3 +190,18 @@ def test_a_broker_that_does_not_answer_is_a_transport_error() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TransportError, match="no acknowledgement"):
         publish({"el/v1/a/b/desired": b"x"}, host="127.0.0.1", port=silent.getsockname()[1], timeout_s=0.3)
+
+
+def test_what_devices_would_refuse_is_not_signed(site: Site, tmp_path: Path) -> None:
+    files = members()
+    files["program.json"] = files["program.json"].replace(b'"op":2', b'"op":99')
+    for name, data, why in (
+        ("future", packed_bundle(2, files=files), "99"),
+        ("cut", packed_bundle(2)[:-2000], "truncated"),
+    ):
+        path = tmp_path / f"{name}.elb"
+        path.write_bytes(data)
+        with pytest.raises(ContractError, match=rf"{name}\.elb: .*{why}") as caught:
+            release(site.ws, path, site.keys)
+        assert caught.value.hint
+    assert [path.name for path in store.depot_folder(site.ws).iterdir()] == [site.bundle.name]

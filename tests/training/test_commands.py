@@ -50,3 +50,12 @@ def test_train_prints_the_runs_and_the_best_ones_confusion(tmp_path: Path) -> No
 def test_init_writes_a_project(tmp_path: Path) -> None:
     assert "wrote" in call("init", tmp_path)
     assert (tmp_path / "edgeloop.toml").is_file()
+
+
+def test_a_wrong_feature_is_told_before_anything_is_frozen(tmp_path: Path) -> None:
+    path = write_project(tmp_path)
+    path.write_text(path.read_text().replace('"mean"', '"meen"'), encoding="utf-8")
+    with pytest.raises(UsageError, match="meen"):
+        call("train", "-p", path)
+    assert "version" in call("data", "list", "-p", path)
+    assert "sample@1" not in call("data", "list", "-p", path)

@@ -56,6 +56,7 @@ def test_a_run_says_what_it_was_made_from(trained: Trained) -> None:
         assert kept.data.params["seed"] == "1"
         assert kept.data.metrics["accuracy"] == run.metrics["accuracy"]
         assert "edgeloop.scikit-learn" in kept.data.tags
+        assert kept.data.params["param.random_state"] == str(run.seed)
         facts = json.loads(Path(client.download_artifacts(run.run_id, "run.json")).read_text(encoding="utf-8"))
         assert facts["confusion"] == run.confusion
         assert facts["test_groups"] == list(run.test_groups)

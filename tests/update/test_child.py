@@ -97,6 +97,16 @@ def test_bundle_that_is_there_is_checked_again_and_not_fetched(device: Updater, 
     assert server.asked == []
 
 
+def test_bundle_that_rotted_here_is_fetched_anew(device: Updater, cloud: Cloud, server: Server) -> None:
+    """Else one bad block would refuse its order for ever."""
+    order = cloud.order(server.data, server.url, version=6)
+    ask(device, cloud, order)
+    name = slots.bundle_name(unpack(server.data).digest)
+    device.disk.write(name, server.data[:-512])
+    assert ask(device, cloud, order)["kind"] == "staged"
+    assert device.disk.read(name) == server.data
+
+
 def test_order_that_changes_nothing_is_kept(device: Updater, cloud: Cloud, server: Server) -> None:
     running = slots.load(device.disk).confirmed
     for order, digest in (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from edge_runtime.contract.event import KINDS, Event
 from edge_runtime.errors import TrustError
 from edge_runtime.update import Result, Updater, slots
 from edge_runtime.update.slots import Phase
+from tests.spool.common import until
 from tests.update.bundles import packed_bundle
 from tests.update.fleet import Cloud, give_factory, make_cloud, make_updater
 from tests.update.served import Server, serving
@@ -228,7 +231,7 @@ def test_stop_ends_the_child_and_keeps_the_part(device: Updater, cloud: Cloud, s
     assert slots.load(device.disk).phase is Phase.STEADY
 
 
-@pytest.mark.parametrize(("mode", "code", "error"), [("order", 3, "ContractError"), ("file", 6, "TransportError")])
+@pytest.mark.parametrize(("mode", "code", "error"), [("order", 3, "ContractError"), ("file", 2, "UsageError")])
 def test_exit_code_is_that_of_the_error(tmp_path: Path, mode: str, code: int, error: str) -> None:
     request = {"mode": mode, "folder": str(tmp_path), "path": str(tmp_path / "absent"), "order": "e30="}
     done = subprocess.run(
@@ -248,3 +251,45 @@ def test_the_daemon_side_loads_no_cryptography() -> None:
         "sys.exit(str(bad) if bad else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("where", ["install", "spawn"])
+def test_full_disk_puts_an_order_off_and_stops_nothing(
+    device: Updater, cloud: Cloud, server: Server, clock: Clock, *, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    device.offer(cloud.order(server.data, server.url, version=6))
+    with monkeypatch.context() as patch:
+        patch.setattr(*((slots, "install") if where == "install" else (subprocess, "Popen")), full)
+        result = settle(device)
+    assert (result.kind, "No space" in result.message) == ("retry", True)
+    check_event(result, "fault")
+    clock.now_s += 301
+    assert settle(device).kind == "staged"
+
+
+def test_child_dies_with_its_daemon(tmp_path: Path) -> None:
+    """Two children must not write one download."""
+    held, asked = os.pipe()  # the child waits for its request for ever
+    code = (
+        "import subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-m', 'edge_runtime.update.child'], stdin={held})\n"
+        "print(child.pid, flush=True)\nchild.wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, pass_fds=[held]) as parent:
+        assert parent.stdout is not None
+        stat = Path(f"/proc/{int(parent.stdout.readline())}")
+        until(lambda: b"update.child" in (stat / "cmdline").read_bytes() and _is_quiet(stat))
+        parent.kill()
+    assert until(lambda: not stat.exists() or " Z " in (stat / "stat").read_text(), 10)
+    os.close(held)
+    os.close(asked)
+
+
+def _is_quiet(process: Path) -> bool:
+    """It sleeps, and has taken no CPU time for a while: it waits for its request."""
+    before = (process / "schedstat").read_text()
+    time.sleep(0.3)
+    return (process / "schedstat").read_text() == before
