@@ -63,7 +63,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _fit(args: argparse.Namespace) -> int:
-    from edge_runtime.daemon.budget import check, needs, table
+    from edge_runtime.daemon.budget import check, check_latency, check_traffic, needs, table
     from edge_runtime.daemon.config import load_config
     from edge_runtime.daemon.decide import load
     from edge_runtime.engines import load_bundle
@@ -73,6 +73,8 @@ def _fit(args: argparse.Namespace) -> int:
     rows = needs(config, {stream.name: loaded for stream in config.streams})
     print(table(rows, config.budget))
     check(rows, config.budget, name=args.bundle.name)
+    check_latency(loaded, config.budget)
+    check_traffic(config, {stream.name: loaded for stream in config.streams})
     return 0
 
 

@@ -20,7 +20,8 @@ MIB = 1 << 20
 LINK_BYTES = 16 * MIB  # paho, ssl and their buffers
 SPOOL_BYTES = 4 * MIB  # sqlite3 and its page cache
 ONNXRUNTIME_BYTES = 48 * MIB  # numpy, onnxruntime and a small session
-QUEUE_BYTES = 2 * MIB  # drafts and sealed batches in flight, bounded by count
+RING = 64  # submissions that may wait for the spool, see `SpoolWorker`
+FLIGHT_BYTES = 1 * MIB  # sealed batches on their way, see `Courier`
 CHILD_BYTES = 24 * MIB  # the update child without an engine: cryptography, urllib, the bundle
 
 
@@ -50,6 +51,11 @@ def needs(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
             ),
             Need(part=f"{stream.name}: frames in hand", n_bytes=4 * BLOCK_FRAMES * n_channels, how="exact"),
             Need(part=f"{stream.name}: sampled records", n_bytes=sampled, how="bound"),
+            Need(
+                part=f"{stream.name}: waiting for the spool",
+                n_bytes=RING * (sampled + one.stream.nbytes + 120 * (n_features + len(one.labels))),
+                how="bound",
+            ),
         ]
         child = max(child, CHILD_BYTES + _engine_bytes(one))
     if not _imported("sqlite3"):
@@ -57,8 +63,9 @@ def needs(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
     if config.broker is not None:
         if not _imported("paho.mqtt.client"):
             rows.append(Need(part="link", n_bytes=LINK_BYTES, how="measured before"))
-        rows.append(Need(part="queues", n_bytes=QUEUE_BYTES, how="bound"))
+        rows.append(Need(part="batches on their way", n_bytes=FLIGHT_BYTES, how="bound"))
         rows.append(Need(part="update child, while it runs", n_bytes=child, how="measured before"))
+        rows.append(Need(part="a new bundle in its hands", n_bytes=config.budget.bundle_bytes, how="bound"))
     return rows
 
 

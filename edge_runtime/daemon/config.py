@@ -69,7 +69,7 @@ class BudgetConfig:
 
     memory_bytes: int = 256 << 20
     spool_bytes: int = 16 << 20
-    bundle_bytes: int = 64 << 20
+    bundle_bytes: int = 8 << 20
     latency_us: int = 0
     record_bytes_day: int = 0
 
@@ -170,6 +170,11 @@ def load_config(path: Path) -> Config:
     names = [s.name for s in config.streams]
     if len(set(names)) != len(names):
         raise UsageError(f"stream.name: {names} names one stream twice", hint="give each stream its own name")
+    for stream in config.streams:
+        if "mqtt" in stream.decisions and config.broker is None:
+            raise UsageError(
+                f"stream {stream.name}: decisions go to mqtt, but there is no [broker]", hint="add [broker] with a host"
+            )
     return config
 
 

@@ -198,6 +198,8 @@ class SpoolWorker:
             self._changed.notify_all()
 
     def _raise_failure(self) -> None:
+        if isinstance(self._failure, sqlite3.Error):
+            raise TransportError(f"spool: {self._failure}", hint="look at the disk") from self._failure
         if self._failure is not None:
             raise self._failure
 

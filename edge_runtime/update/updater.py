@@ -30,6 +30,8 @@ from edge_runtime.update.trust import Trust
 
 MAX_ORDER_BYTES = 128 << 10
 MAX_BACK_OFF_S = 300.0
+# numpy's BLAS takes data memory for every core of the machine, which the child's limit would not allow.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 MAX_TEXT = 1024  # of a field of an event
 
 
@@ -246,7 +248,7 @@ class Updater:
                     [sys.executable, "-m", "edge_runtime.update.child"],
                     stdin=asked,
                     stdout=answers,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                    env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(paths)},
                 )
             except OSError:
                 answers.close()

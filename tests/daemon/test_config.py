@@ -83,6 +83,12 @@ def test_two_streams_of_one_name_are_refused(tmp_path: Path) -> None:
         load(tmp_path, GOOD + '[[stream]]\nname = "motor"\nsource = "host"\n')
 
 
+def test_decisions_to_a_broker_that_is_not_named_are_refused(tmp_path: Path) -> None:
+    text = GOOD.replace('[broker]\nhost = "127.0.0.1"\n', "") + 'decisions = ["mqtt"]\n'
+    with pytest.raises(UsageError, match=r"there is no \[broker\]"):
+        load(tmp_path, text)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         load_config(tmp_path / "none.toml")

@@ -57,5 +57,5 @@ def test_the_store_shows_its_newest_rows_once(ws: Workspace) -> None:
     store(ws, [samples.records(1, 4), samples.records(1, 4)])
     shown = [json.loads(text) for text in tail.from_store(ws, "records", count=3)]
     assert [row["seq"] for row in shown] == [2, 3, 4]
-    with pytest.raises(UsageError, match="table recrods.*'records'"):
+    with pytest.raises(UsageError, match=r"table recrods.*'records'"):
         list(tail.from_store(ws, "recrods", count=1))
