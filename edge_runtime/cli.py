@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from edge_runtime.errors import EdgeloopError, UsageError
 
@@ -27,10 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake as every other error is told."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the error, a hint and status 2."""
+        self.exit(2, f"error: {message}\nhint: {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="edge-runtime", description="Run a bundle on this device: the same bits as in training."
-    )
+    parser = _Parser(prog="edge-runtime", description="Run a bundle on this device: the same bits as in training.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run the daemon until its sources end or SIGTERM")
@@ -94,8 +101,10 @@ def _capture(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     from edge_runtime.engines import load_bundle
+    from edge_runtime.update.inspect import inspect
 
     bundle = load_bundle(args.bundle)
+    inspect(bundle)
     manifest = bundle.manifest
     print(f"bundle    {bundle.digest}")
     print(f"name      {manifest.name} version {manifest.version}, {manifest.engine} {manifest.precision}")

@@ -26,9 +26,25 @@ for part in (data, export, telemetry, rollout, demo):
 def main() -> None:
     """Run one command; an error a user can act on ends with its hint and its exit status, never a traceback."""
     try:
-        app()
+        status = app(standalone_mode=False)
     except EdgeloopError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        _end(str(error), error.hint, error.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        say = getattr(error, "format_message", None)  # click's errors, wherever typer keeps them
+        if say is None:
+            raise
+        text = say()
+        if not text.startswith("Usage:"):
+            _end(text, "see --help of the command", 2)
+        print(text)
+        sys.exit(2)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _end(message: str, hint: str, status: int) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    sys.exit(status)

@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command("freeze")(freeze)
     group.command("list")(list_versions)
     group.command("show")(show)
+    group.command("label")(label)
     app.command("init")(init)
     app.add_typer(group, name="data")
     app.command("features")(features)
@@ -87,6 +88,21 @@ def show(
     elif records := read_records(ws, version):
         counts = {label: list(records.labels).count(label) for label in version.labels}
         _table(["label", "records"], [[label, str(n)] for label, n in counts.items()])
+
+
+def label(
+    labels: Annotated[Path, typer.Argument(help="CSV: record (DEVICE:EPOCH:SEQ), label and, if wanted, group.")],
+    parent: Annotated[str, typer.Option(help="Dataset version that the records are added to, such as har@1.")],
+    project: ProjectFile = _FILE,
+    workspace: WorkspaceDir = None,
+) -> None:
+    """Freeze labelled records of the fleet on top of a dataset version; then: cloud-trainer run --dataset."""
+    from cloud_trainer.datasets import freeze as freeze_now
+    from cloud_trainer.datasets import labelled_rows, load, read_labels
+
+    loaded, ws = _open(project, workspace)
+    rows = labelled_rows(ws, read_labels(labels))
+    _describe(freeze_now(loaded, ws, records=rows, parents=[load(ws, parent)]))
 
 
 def features(project: ProjectFile = _FILE) -> None:

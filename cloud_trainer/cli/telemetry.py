@@ -113,6 +113,7 @@ def drift(
     request: Annotated[bool, typer.Option("--request", help="Also ask for labels where it drifted.")] = False,
 ) -> None:
     """Judge every model in the field: steady, watch or drifted, with the evidence."""
+    from cloud_trainer.datasets import write_sheet
     from cloud_trainer.drift import DRIFTED, Rule, judge, retrain_request
     from cloud_trainer.drift.show import show
     from cloud_trainer.workspace import existing
@@ -128,6 +129,11 @@ def drift(
         if request and verdict.verdict == DRIFTED and verdict.device:
             asked = retrain_request(ws, verdict)
             typer.echo(f"  asked for labels of {len(asked.records)} records: request {asked.id}")
+            sheet = Path(f"labels-{asked.id}.csv")
+            if write_sheet(sheet, asked.records):
+                typer.echo(f"  fill the column label of {sheet}, then: cloud-trainer data label {sheet} --parent ...")
+            else:
+                typer.echo(f"  {sheet} is there already and is left as it is")
 
 
 def lineage(

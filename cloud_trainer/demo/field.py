@@ -121,29 +121,21 @@ def _change(evidence: dict[str, Any]) -> str:
 
 def _label(loop: Loop, wanted: set[tuple[str, int, int]]) -> None:
     """8, first half: label the requested records from the recordings' own labels and freeze them."""
-    import numpy as np
-
-    from cloud_trainer.datasets import RecordRows, freeze
+    from cloud_trainer.datasets import RecordLabel, freeze, labelled_rows
     from cloud_trainer.ingest import view
     from cloud_trainer.project import load
 
     rows = view.sql(
-        loop.ws, 'select device, epoch, seq, "window", features from records where bundle = $bundle',
+        loop.ws, 'select device, epoch, seq, "window" from records where bundle = $bundle',
         {"bundle": loop.bundles[0].digest},
     ).fetchall()  # fmt: skip
-    labelled = []
-    for device, epoch, seq, window, features in rows:
+    labels = []
+    for device, epoch, seq, window in rows:
         truth = loop.scenes[device].truth(window) if device in loop.scenes else None
         if truth and (device, int(epoch), int(seq)) in wanted:
-            labelled.append(((device, int(epoch), int(seq)), features, *truth))
-    program = loop.tables[0].program
-    records = RecordRows(
-        program_digest=program.digest,
-        features=np.array([features for _, features, *_ in labelled], dtype=np.float32),
-        labels=[label for *_, label, _ in labelled],
-        ids=[identity for identity, *_ in labelled],
-        groups=[take for *_, take in labelled],
-    )
+            label, take = truth
+            labels.append(RecordLabel(device=device, epoch=int(epoch), seq=int(seq), label=label, group=take))
+    records = labelled_rows(loop.ws, labels)
     version = freeze(load(PROJECT), loop.ws, records=records, parents=[loop.datasets[0]])
     loop.datasets.append(version)
     _show_lineage(loop, *records.ids[-1])

@@ -24,8 +24,12 @@ def show(verdict: Verdict) -> str:
             lines.append(f"  {row['device']}/{row['stream']}: log M {row['log_m']:.1f}")
             continue
         change = ", ".join(f"{b['bin']}: {b['baseline']:.0%} -> {b['now']:.0%}" for b in row["bins"])
-        lines.append(f"  {row['feature']}: log M {row['log_m']:.1f}, mean {row['mean_since']} scales off; {change}")
+        lines.append(f"  {row['feature']}: log M {row['log_m']:.1f}, {_mean(row['mean_since'])}{change}")
     return "\n".join(lines)
+
+
+def _mean(value: float | None) -> str:
+    return "" if value is None else f"mean {value:+.2f} scales off; "
 
 
 def _time(ms: int) -> str:

@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cloud_trainer.training.estimators as zoo
+import edge_runtime
 from cloud_trainer.datasets import DatasetVersion, load
 from cloud_trainer.features import FeatureTable, materialise
 from cloud_trainer.training.split import SplitRows, rows_of
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from cloud_trainer.workspace import Workspace
 
+ARTIFACTS = ("run.json", "program.json", "model.joblib")
 PACKAGES = ("numpy", "scikit-learn", "scipy", "joblib", "deltalake", "duckdb")
 
 
@@ -75,7 +78,7 @@ class Tracker:
 
     def __init__(self, ws: Workspace, experiment: str) -> None:
         """Opens the tracking store of `ws`, which is made if it is new."""
-        self._ws = ws
+        self._ws, self._name = ws, experiment
         self._client = _client(ws)
         found = self._client.get_experiment_by_name(experiment)
         place = None if os.environ.get("MLFLOW_TRACKING_URI") else (ws.artifacts / experiment).as_uri()
@@ -109,7 +112,8 @@ class Tracker:
             "metrics": metrics,
             "confusion": confusion,
             "notes": notes,
-            "versions": {package: version(package) for package in PACKAGES} | {"python": platform.python_version()},
+            "versions": {package: version(package) for package in PACKAGES}
+            | {"python": platform.python_version(), "edgeloop": edge_runtime.__version__},
         }
         self._write(run_id, facts, estimator, table.program)
         self._ws.add_lineage(
@@ -132,7 +136,7 @@ class Tracker:
             Path(folder, "run.json").write_text(
                 json.dumps({**facts, "model_sha256": digest}, indent=1, sort_keys=True), encoding="utf-8"
             )
-            self._client.log_artifacts(run_id, folder)
+            self._keep(run_id, folder)
         plain = ("dataset", "dataset_version", "dataset_digest", "program_digest", "seed")
         for key in plain:
             self._client.log_param(run_id, key, facts[key])
@@ -143,6 +147,13 @@ class Tracker:
         for key, value in {**facts["versions"], "model_sha256": digest}.items():
             self._client.set_tag(run_id, f"edgeloop.{key}", value)
         self._client.set_terminated(run_id)
+
+    def _keep(self, run_id: str, folder: str) -> None:
+        """Local artifacts go below the workspace as it lies now: MLflow's own path is absolute, a folder may move."""
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            self._client.log_artifacts(run_id, folder)
+        else:
+            shutil.copytree(folder, self._ws.artifacts / self._name / run_id / "artifacts")
 
 
 def load_run(ws: Workspace, run_id: str) -> Run:
@@ -160,10 +171,7 @@ def load_run(ws: Workspace, run_id: str) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         try:
             client.get_run(run_id)
-            here = {
-                name: Path(client.download_artifacts(run_id, name, folder))
-                for name in ("run.json", "program.json", "model.joblib")
-            }
+            here = {name: _artifact(ws, client, run_id, name, folder) for name in ARTIFACTS}
         except (MlflowException, OSError) as why:
             raise UsageError(f"run {run_id}: {why}", hint=f"runs are kept at {ws.mlflow_uri}") from why
         facts = json.loads(here["run.json"].read_text(encoding="utf-8"))
@@ -184,6 +192,15 @@ def load_run(ws: Workspace, run_id: str) -> Run:
             hint="name the workspace that the run was made in",
         )
     return _run(run_id, facts, estimator, materialise(ws, dataset, program))
+
+
+def _artifact(ws: Workspace, client: Any, run_id: str, name: str, folder: str) -> Path:
+    """A file of a run: below the workspace, or from the team's server."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return Path(client.download_artifacts(run_id, name, folder))
+    for found in ws.artifacts.glob(f"*/{run_id}/artifacts/{name}"):
+        return found
+    raise FileNotFoundError(f"{ws.artifacts}: {name} is missing")
 
 
 def _run(run_id: str, facts: Mapping[str, Any], estimator: Any, table: FeatureTable) -> Run:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime import native
 from edge_runtime.contract.bundle import MAX_BUNDLE_BYTES, Bundle, unpack
 from edge_runtime.engines.engine import Engine, open_engine, program_of
-from edge_runtime.errors import ContractError
+from edge_runtime.errors import ContractError, TrustError
 
 if TYPE_CHECKING:
     from edge_runtime.native import Decision, Stream
@@ -27,7 +27,10 @@ def load_bundle(source: Path | str | bytes, *, max_bytes: int = MAX_BUNDLE_BYTES
         data = Path(source).read_bytes()
     except OSError as why:
         raise ContractError(f"bundle {source}: {why.strerror or why}", hint="give the path of an .elb file") from why
-    return unpack(data, max_bytes=max_bytes)
+    try:
+        return unpack(data, max_bytes=max_bytes)
+    except (ContractError, TrustError) as why:
+        raise type(why)(f"{source}: {why}", hint=why.hint or "fetch or export the file again") from why
 
 
 def stream_for(bundle: Bundle, engine: Engine) -> Stream:

@@ -272,5 +272,5 @@ class _CsvFile:
         if "_" in cell or math.isinf(value):
             raise ContractError(f"{where}: {cell!r} is not a finite float32 number", hint=_MEND)
         if math.isnan(value) and not allow_nan:
-            raise ContractError(f"{where}: {cell!r} is missing or NaN", hint=f"{_MEND}, or allow NaN")
+            raise ContractError(f"{where}: {cell!r} is missing or NaN", hint=_MEND)
         return value

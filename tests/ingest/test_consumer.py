@@ -194,5 +194,6 @@ def test_the_command_ends_on_sigterm(any_broker: Broker, ws: Workspace) -> None:
 
 
 def test_a_broker_that_is_away_is_named(ws: Workspace) -> None:
-    with pytest.raises(TransportError, match=r"127\.0\.0\.1:1: no subscription within 0\.1 s"):
+    with pytest.raises(TransportError, match=r"127\.0\.0\.1:1: no subscription within 0\.1 s") as caught:
         Consumer(ws.tables, "127.0.0.1", 1).start(timeout_s=0.1)
+    assert "cloud-trainer broker" in caught.value.hint
