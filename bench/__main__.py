@@ -53,18 +53,19 @@ def table(rows: list[dict[str, Any]]) -> dict[str, float]:
     for group, members in groupby(sorted(rows, key=lambda r: str(r["group"])), key=lambda r: r["group"]):
         medians = {}
         print(group)
-        slug = re.sub(r"[^a-z0-9]+", "_", str(group).lower()).strip("_")
+        slug = re.sub(r"[^a-z0-9]+", "_", str(group).lower()).strip("_") + "_"
         for row in members:
-            rival = row["name"].removeprefix("test_").partition("[")[0]
+            rival = row["name"].removeprefix("test_").partition("[")[0].removesuffix("_monitor")
+            slug = row["extra_info"].get("prefix", slug)  # "" for the figures that the gates read
             data = sorted(row["stats"]["data"])
             per_unit = 1e6 / row["extra_info"].get("rows", 1)
             medians[rival] = (row["stats"]["median"] * per_unit, data[int(0.99 * (len(data) - 1))] * per_unit)
         core = medians["core"][0]
         for rival, (median, p99) in sorted(medians.items(), key=lambda item: item[1]):
             print(f"  {rival:<38}{median:>12.2f}{p99:>12.2f}{median / core:>9.1f}")
-            out |= {f"{slug}_{rival}_us": round(median, 3), f"{slug}_{rival}_p99_us": round(p99, 3)}
+            out |= {f"{slug}{rival}_us": round(median, 3), f"{slug}{rival}_p99_us": round(p99, 3)}
             if rival != "core":
-                out[f"{slug}_x_{rival}"] = round(median / core, 2)
+                out[f"{slug}x_{rival}"] = round(median / core, 2)
     return out
 
 

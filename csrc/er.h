@@ -51,10 +51,11 @@ typedef struct er_program {
 } er_program;
 
 typedef struct er_op_info {
-    uint16_t id;       /* wire id, append-only                        */
-    uint16_t n_params; /* 0..2                                        */
-    const char *name;  /* the word used in edgeloop.toml              */
-    const char *unit;  /* "x": unit of the channel, "x^2", "1", "count" */
+    uint16_t id;        /* wire id, append-only                              */
+    uint16_t n_params;  /* 0..2                                              */
+    const char *name;   /* the word used in edgeloop.toml                    */
+    const char *unit;   /* "x": unit of the channel, "x^2", "x/s", "Hz", "1", "count" */
+    const char *limits; /* the parameters allowed, in words; "" without any  */
 } er_op_info;
 
 /* Operator table in id order: ER_OK and *out, or ER_EINVAL past the end. */

@@ -74,6 +74,23 @@ void er_spectrum_run(er_spectrum *s, const float *x, float mean);
 
 /* ---- operators ---- */
 
+/* Moments of z = x * scale - c about c; scaled by a power of two, so that none passes float's
+ * range.
+ */
+typedef struct er_moments {
+    float scale, c; /* c = scale * mean of operator 1                   */
+    double rest;    /* mean of z: what the rounding of c left           */
+    double m2;      /* variance of z, > 0                               */
+} er_moments;
+
+enum { ER_MAX_HISTOGRAM = 256, ER_ORDERS = 8 };
+
+/* The k-th least value and the next. */
+typedef struct er_order {
+    uint32_t k;
+    float at, next;
+} er_order;
+
 /* One channel of a full window, finite; what several operators share is made once. */
 typedef struct er_view {
     const float *x;        /* [n], oldest first                                */
@@ -81,16 +98,22 @@ typedef struct er_view {
     float rate_hz;         /* frames per second                                */
     float lo, hi;          /* least and greatest value                         */
     uint32_t *keys;        /* [n] scratch, where an operator asked ER_NEED_KEYS */
+    float *values;         /* [n] scratch, where one asked ER_NEED_VALUES */
     er_spectrum *spectrum; /* where one asked ER_NEED_SPECTRUM           */
     int has_power;         /* spectrum->power is of this channel         */
+    int has_mean, has_moments;
+    float mean;
+    er_moments moments;
+    uint32_t n_orders;
+    er_order orders[ER_ORDERS]; /* those already found */
 } er_view;
 
-enum { ER_NEED_KEYS = 1, ER_NEED_SPECTRUM = 2 };
+enum { ER_NEED_KEYS = 1, ER_NEED_SPECTRUM = 2, ER_NEED_VALUES = 4 };
 
 typedef struct er_kernel {
     er_op_info info;
     float (*run)(er_view *v, const float *param);
-    int (*params_ok)(const float *param, float rate_hz); /* NULL: no parameters */
+    int (*params_ok)(const float *param, float rate_hz, uint32_t window);
     unsigned needs;
 } er_kernel;
 
@@ -103,6 +126,7 @@ typedef struct er_windows {
     const er_kernel **kernel; /* [n_features]                                         */
     uint16_t *order;          /* [n_features], features sorted by channel             */
     uint32_t *keys;
+    float *values;
     er_spectrum spectrum;
     float *rows;   /* [n_channels][2*window]: a channel is contiguous, values not raw */
     uint32_t at;   /* first frame of the window in a row, 0..window                   */

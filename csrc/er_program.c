@@ -30,7 +30,7 @@ static er_status feature_check(const er_program *p, const er_feature *f)
     if (f->channel >= p->n_channels) return ER_EINVAL;
     for (uint32_t i = k->info.n_params; i < 2; i++)
         if (f->param[i] != 0.0f) return ER_EINVAL;
-    return k->params_ok && !k->params_ok(f->param, p->rate_hz) ? ER_EINVAL : ER_OK;
+    return k->params_ok(f->param, p->rate_hz, p->window) ? ER_OK : ER_EINVAL;
 }
 
 er_status er_program_check(const er_program *p, uint32_t *where)
@@ -66,6 +66,7 @@ void er_windows_carve(er_windows *w, const er_program *p, er_arena *a)
     w->order = er_carve(a, p->n_features * sizeof *w->order);
     w->rows = er_carve(a, (size_t)p->n_channels * 2 * p->window * sizeof *w->rows);
     if (needs & ER_NEED_KEYS) w->keys = er_carve(a, p->window * sizeof *w->keys);
+    if (needs & ER_NEED_VALUES) w->values = er_carve(a, p->window * sizeof *w->values);
     if (needs & ER_NEED_SPECTRUM) er_spectrum_carve(&w->spectrum, p->window, a);
 }
 
@@ -152,6 +153,7 @@ static er_view view_of(er_windows *w, uint32_t channel)
                      .n = w->p->window,
                      .rate_hz = w->p->rate_hz,
                      .keys = w->keys,
+                     .values = w->values,
                      .spectrum = &w->spectrum};
 }
 

@@ -6,24 +6,9 @@
  * FFT, 1992, 1.7 and 2). Turns come from an own sine table in double, rounded once to float.
  */
 #include "er_internal.h"
+#include "er_math.h"
 
 /* ---- the table of turns ---- */
-
-/* sin and cos of 2 pi * num/den for 0 <= num/den <= 1/8, by Taylor in double (error below 1e-16).
- */
-static void sincos_small(uint32_t num, uint32_t den, double *s, double *c)
-{
-    const double x = 6.283185307179586 * num / den, y = x * x;
-    *s = x * (1.0 +
-              y * (-1.0 / 6 +
-                   y * (1.0 / 120 +
-                        y * (-1.0 / 5040 + y * (1.0 / 362880 + y * (-1.0 / 39916800 +
-                                                                    y * (1.0 / 6227020800.0)))))));
-    *c = 1.0 +
-         y * (-0.5 + y * (1.0 / 24 +
-                          y * (-1.0 / 720 + y * (1.0 / 40320 +
-                                                 y * (-1.0 / 3628800 + y * (1.0 / 479001600.0))))));
-}
 
 /* exp(-2 pi i k/n). Folding into an eighth of a turn is done in integers, so it is exact. */
 static er_complex turn_of(uint32_t k, uint32_t n)
@@ -33,7 +18,7 @@ static er_complex turn_of(uint32_t k, uint32_t n)
     const uint32_t k4 = 4 * k, mid = quarter * n;
     const int behind = k4 < mid;
     double s, c;
-    sincos_small(behind ? mid - k4 : k4 - mid, 4 * n, &s, &c);
+    er_sincos_small(6.283185307179586 * (behind ? mid - k4 : k4 - mid) / (4 * n), &s, &c);
     if (behind) s = -s;
     const double cs[4] = {c, -s, -c, s}, sn[4] = {s, c, -s, -c};
     return (er_complex){(float)cs[quarter % 4], (float)-sn[quarter % 4]};

@@ -43,10 +43,11 @@ static const struct {
 
 /* ---- parts ---- */
 
-enum { CHANNELS = 3, OPS = 9 };
+enum { CHANNELS = 3, OPS = 9, MAX_FEATURES = 512 };
 static const er_channel channels[CHANNELS] = {{1.0f, 0.0f}, {0.001f, -0.3f}, {-7.3f, 2.5f}};
 
-/* Every operator on every channel, band_power on four bands. */
+/* Operators 1..9 on every channel, band_power on four bands: what the first digests were made of.
+ */
 static uint16_t make_features(er_feature *f)
 {
     static const float band[4][2] = {{0, 1}, {0.5f, 4}, {4, 10}, {0, 11}};
@@ -58,10 +59,11 @@ static uint16_t make_features(er_feature *f)
     return n;
 }
 
+static const uint16_t windows[] = {2,   3,   4,   5,   7,   8,   11,  40,  64,   100,
+                                   127, 128, 129, 250, 256, 360, 500, 997, 1024, 4096};
+
 static void digest_features(void)
 {
-    static const uint16_t windows[] = {2,   3,   4,   5,   7,   8,   11,  40,  64,   100,
-                                       127, 128, 129, 250, 256, 360, 500, 997, 1024, 4096};
     for (size_t k = 0; k < sizeof INPUTS / sizeof *INPUTS; k++) {
         uint64_t h = 0, rng = 1000 + k;
         for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
@@ -76,6 +78,65 @@ static void digest_features(void)
         }
         printf("features.%s %016llx\n", INPUTS[k].name, (unsigned long long)h);
     }
+}
+
+/* Two parameter sets to try an operator with in a window of n. */
+static const float *tries(const er_op_info *op, uint16_t n, float set[2])
+{
+    static const struct {
+        uint16_t op;
+        float param[2];
+    } TRIES[] = {{17, {0.25f, 0.9f}}, {28, {0.1f, -0.4f}}, {29, {0.1f, -0.4f}}, {30, {0, 9.0f}},
+                 {37, {0.85f, 0.5f}}, {42, {1.3f, 9.7f}},  {43, {10, 256}}};
+    set[0] = set[1] = 0.0f;
+    if (op->n_params == 0) return set;
+    if (op->id == 23) set[0] = 1.0f, set[1] = (float)((n + 1) / 2);
+    for (size_t i = 0; i < sizeof TRIES / sizeof *TRIES; i++)
+        if (TRIES[i].op == op->id) memcpy(set, TRIES[i].param, sizeof TRIES[i].param);
+    return set;
+}
+
+/* Operators from 10 on, both parameter sets of each, on every channel; op[] <- table index of each.
+ */
+static uint16_t make_later(er_feature *f, uint16_t *op, uint16_t window)
+{
+    uint16_t n = 0;
+    er_op_info info;
+    for (uint16_t c = 0; c < CHANNELS; c++)
+        for (uint16_t i = OPS; er_op(i, &info) == ER_OK; i++)
+            for (int t = 0; t < (info.n_params ? 2 : 1); t++) {
+                float set[2];
+                const float param = tries(&info, window, set)[t];
+                CHECK(n < MAX_FEATURES);
+                op[n] = i;
+                f[n++] = (er_feature){info.id, c, {param, 0}};
+            }
+    return n;
+}
+
+/* One line an operator, so that a new one adds a line and a changed one is named. */
+static void digest_operators(void)
+{
+    static er_feature f[MAX_FEATURES];
+    static uint16_t op[MAX_FEATURES];
+    static uint64_t h[MAX_FEATURES];
+    er_op_info info;
+    for (size_t k = 0; k < sizeof INPUTS / sizeof *INPUTS; k++) {
+        uint64_t rng = 2000 + k;
+        for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
+            const uint16_t window = windows[w], hop = (uint16_t)((window + 1) / 2);
+            const uint16_t n = make_later(f, op, window);
+            const er_program p = {20.0f, CHANNELS, window, hop, n, channels, f};
+            const uint64_t frames = window + 2u * hop;
+            const uint64_t rows = er_features_rows(&p, frames);
+            for (size_t i = 0; i < frames * CHANNELS; i++) x[i] = INPUTS[k].make(&rng);
+            CHECK(er_features_batch(&p, x, frames, out, rows, memory, sizeof memory) == ER_OK);
+            for (size_t i = 0; i < (size_t)rows * n; i++)
+                h[op[i % n]] = fnv(h[op[i % n]], &out[i], 4);
+        }
+    }
+    for (uint16_t i = OPS; er_op(i, &info) == ER_OK; i++)
+        printf("operator.%s %016llx\n", info.name, (unsigned long long)h[i]);
 }
 
 static void digest_stream(void)
@@ -124,5 +185,6 @@ int main(void)
     CHECK(er_fpu_check() == ER_OK);
     digest_features();
     digest_stream();
+    digest_operators();
     return 0;
 }

@@ -31,6 +31,64 @@ static void test_values_that_can_be_written_down(void)
     CHECK(one(9, x, 4, 0, 11) == 7.5f);   /* Parseval */
 }
 
+static int near(float got, float want) { return __builtin_fabsf(got - want) <= 2e-6f; }
+
+static void test_later_operators_on_values_that_can_be_written_down(void)
+{
+    const float x[] = {1, -2, 3, -4};
+    CHECK(one(10, x, 4, 0, 0) == 7.25f && one(11, x, 4, 0, 0) == 30.0f);
+    CHECK(one(12, x, 4, 0, 0) == 7.0f);
+    CHECK(one(13, x, 4, 0, 0) == 0.75f && one(14, x, 4, 0, 0) == 0.5f);
+    CHECK(near(one(15, x, 4, 0, 0), 0.0f) && near(one(16, x, 4, 0, 0), 77.5625f / 52.5625f - 3));
+    CHECK(one(17, x, 4, 0, 0) == -4.0f && one(17, x, 4, 1, 0) == 3.0f);
+    CHECK(one(17, x, 4, 0.5f, 0) == -0.5f && one(18, x, 4, 0, 0) == 4.0f);
+    CHECK(one(19, x, 4, 0, 0) == 2.5f && one(20, x, 4, 0, 0) == 15.0f);
+    CHECK(one(21, x, 4, 0, 0) == 3.0f && near(one(22, x, 4, 0, 0), -20.0f));
+    CHECK(near(one(23, x, 4, 1, 0), -19.75f / 29) && near(one(24, x, 4, 0, 0), 4 / 2.7386128f));
+    CHECK(near(one(25, x, 4, 0, 0), 2.7386128f / 2.5f));
+    CHECK(one(28, x, 4, 1, 0) == 1.0f && one(29, x, 4, 1, 0) == 2.0f);
+    CHECK(one(30, x, 4, -3, 0) == 3.0f && one(30, x, 4, 3, 0) == 0.0f);
+    CHECK(one(31, x, 4, 0, 0) == 1.0f && one(32, x, 4, 0, 0) == -4.0f);
+    CHECK(one(33, x, 4, 0, 0) == -5.0f && one(34, x, 4, 0, 0) == 4.0f);
+    CHECK(one(40, x, 4, 0, 0) == 10.0f && one(41, x, 4, 0, 0) == 6.25f);
+    CHECK(near(one(42, x, 4, 5, 0), 1.0f)); /* 2/16 * ((1-3)^2 + (4-2)^2) */
+    CHECK(near(one(43, x, 4, 2, 0), 0.6931472f));
+}
+
+static void test_shape_does_not_depend_on_scale(void)
+{
+    const uint16_t ops[] = {15, 16, 24, 25, 26, 27};
+    uint64_t rng = 3;
+    float x[N], big[N], small[N];
+    for (int i = 0; i < N; i++)
+        x[i] = rng_unit(&rng), big[i] = x[i] * 0x1p127f, small[i] = x[i] * 0x1p-126f;
+    for (int i = 0; i < N; i++) x[i] = small[i] * 0x1p126f; /* what small could hold */
+    for (int o = 0; o < 6; o++) {
+        CHECK(near(one(ops[o], small, N, 0, 0), one(ops[o], x, N, 0, 0)));
+        CHECK(near(one(ops[o], big, N, 0, 0), one(ops[o], x, N, 0, 0)));
+    }
+}
+
+static void test_parameters_out_of_range_are_refused(void)
+{
+    float nan, huge;
+    const uint32_t nan_bits = 0x7fc00000u, huge_bits = 0x7f800000u;
+    memcpy(&nan, &nan_bits, 4), memcpy(&huge, &huge_bits, 4);
+    const struct {
+        uint16_t op;
+        float param;
+    } bad[] = {{17, -0.1f}, {17, 1.1f}, {17, nan},   {23, 0},    {23, 40},  {23, 1.5f}, {23, nan},
+               {28, nan},   {29, huge}, {30, -huge}, {37, 0},    {37, 1},   {42, 0},    {42, 10},
+               {42, nan},   {43, 1},    {43, 257},   {43, 2.5f}, {43, huge}};
+    const er_channel channel = {1.0f, 0.0f};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const er_feature f = {bad[i].op, 0, {bad[i].param, 0}};
+        const er_program p = {20.0f, 1, N, N, 1, &channel, &f};
+        uint32_t where;
+        CHECK(er_program_check(&p, &where) == ER_EINVAL && where == 0);
+    }
+}
+
 /* A constant has its own mean and no deviation, whatever the rounding of its sum. */
 static void test_a_constant_has_no_deviation(void)
 {
@@ -115,6 +173,9 @@ static void test_bad_programs_are_refused_by_index(void)
 int main(void)
 {
     test_values_that_can_be_written_down();
+    test_later_operators_on_values_that_can_be_written_down();
+    test_shape_does_not_depend_on_scale();
+    test_parameters_out_of_range_are_refused();
     test_a_constant_has_no_deviation();
     test_nan_and_infinity_give_the_one_nan();
     test_median_is_the_sorted_middle();

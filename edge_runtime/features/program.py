@@ -105,4 +105,6 @@ def describe(program: Program) -> str:
 def _unit(of_op: str, of_channel: str) -> str:
     if of_op == "x":
         return of_channel
-    return f"({of_channel})^2" if of_op == "x^2" else of_op
+    if of_op.startswith("x"):  # "x^2", "x/s"
+        return f"({of_channel}){of_op[1:]}"
+    return of_op

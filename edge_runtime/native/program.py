@@ -23,14 +23,16 @@ class Operator:
     Attributes:
         id: Wire id, append-only.
         name: The word in a feature list.
-        unit: "x" (that of the channel), "x^2", "1" or "count".
+        unit: "x" (that of the channel), "x^2", "x/s", "Hz", "1" or "count".
         n_params: 0..2.
+        limits: The parameters allowed, in words; empty without any.
     """
 
     id: int
     name: str
     unit: str
     n_params: int
+    limits: str
 
 
 @cache
@@ -39,8 +41,8 @@ def operators() -> tuple[Operator, ...]:
     table: list[Operator] = []
     info = ffi.new("er_op_info *")
     while lib.er_op(len(table), info) == lib.ER_OK:
-        name, unit = ffi.string(info.name).decode(), ffi.string(info.unit).decode()
-        table.append(Operator(id=info.id, name=name, unit=unit, n_params=info.n_params))
+        name, unit, limits = (ffi.string(text).decode() for text in (info.name, info.unit, info.limits))
+        table.append(Operator(id=info.id, name=name, unit=unit, n_params=info.n_params, limits=limits))
     return tuple(table)
 
 
@@ -102,9 +104,12 @@ def _refused(program: Program, where: int) -> ContractError:
             f"program: rate {program.rate_hz} Hz, or the scale or offset of a channel, is 0 or infinite as float32"
         )
     feature: Feature = program.features[where]
+    op = next(op for op in operators() if op.id == feature.op)
+    limits = op.limits.replace("rate/2", f"{program.rate_hz / 2:g}").replace("window", str(program.window_frames))
     return ContractError(
-        f"feature {feature.name}: parameters {feature.params} are out of range at {program.rate_hz:g} frames/s",
-        hint=f"band_power(f0, f1) wants 0 <= f0 < f1 and f0 <= {program.rate_hz / 2:g} [Hz]",
+        f"feature {feature.name}: parameters {feature.params} are out of range at {program.rate_hz:g} frames/s, "
+        f"window {program.window_frames}",
+        hint=f"{op.name} wants {limits}",
     )
 
 

@@ -87,7 +87,7 @@ def test_aarch64_computes_the_same_bits(here: list[str], tmp_path: Path) -> None
     """Every operator, the forest and a stream, on ordinary, constant, denormal, huge and NaN inputs."""
     need("aarch64-linux-gnu-gcc", "qemu-aarch64-static")
     there = digest(tmp_path, "aarch64-linux-gnu-gcc", *RECIPE, "-static", runner=("qemu-aarch64-static",))
-    assert len(here) == 11
+    assert len(here) > 11
     assert there == here
 
 

@@ -1,9 +1,9 @@
-"""What every operator means, in numpy and float64. One rule: the kernel in csrc/er_ops.c agrees, not the reverse.
+"""What every operator means, in numpy and float64. One rule: the kernel in csrc/er_ops_*.c agrees, not the reverse.
 
 For tests and tools only: nothing on a device or in training computes a feature here.
 """
 
-from edge_runtime.features.reference import spectrum, time
+from edge_runtime.features.reference import order, shape, spectrum, time
 from edge_runtime.features.reference.table import OPS, Reference, Tolerance, Window
 
-__all__ = ["OPS", "Reference", "Tolerance", "Window", "spectrum", "time"]
+__all__ = ["OPS", "Reference", "Tolerance", "Window", "order", "shape", "spectrum", "time"]
