@@ -77,7 +77,8 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     recording(tmp_path / "run.csv", frames=20)
-    config = load_config(Rig(tmp_path).write())
+    # The whole test process is what is measured here; a full run of the suite is larger than a device.
+    config = load_config(Rig(tmp_path).write(top="[budget]\nmemory_bytes = 1000000000000\n"))
     daemon, made = Daemon(config), Desk(cast("Daemon", None), [], [], [])
     for name in ("m", "n"):
         disk = PosixDisk(tmp_path / name)
