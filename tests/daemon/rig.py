@@ -50,10 +50,10 @@ class Rig:
     def state(self) -> Path:
         return self.folder / "state"
 
-    def write(self, *, top: str = "", **stream: Any) -> Path:
-        """Write device.toml; keyword arguments are keys of its one stream."""
+    def write(self, *, top: str = "", bottom: str = "", files: dict[str, bytes] | None = None, **stream: Any) -> Path:
+        """Write device.toml and its bundle (of *files*); keyword arguments are keys of its first stream."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "tiny.elb").write_bytes(packed_bundle(1, signer=signer(KEYS.release)))
+        (self.folder / "tiny.elb").write_bytes(packed_bundle(1, files=files, signer=signer(KEYS.release)))
         values = {
             "name": "m", "source": "playback run.csv", "bundle": "tiny.elb", "period_windows": 50, "period_s": 0,
             "sample_k": 10, "commit_s": 0.05, **stream,
@@ -62,7 +62,7 @@ class Rig:
         lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
         path = self.folder / "device.toml"
         path.write_text(
-            f'[device]\nsite = "lab"\nid = "{self.id}"\n[trust]\n{trust}\n{top}\n[[stream]]\n{lines}\n',
+            f'[device]\nsite = "lab"\nid = "{self.id}"\n[trust]\n{trust}\n{top}\n[[stream]]\n{lines}\n{bottom}',
             encoding="utf-8",
         )
         return path

@@ -6,7 +6,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,12 +17,13 @@ import pytest
 from cloud_trainer.rollout.keys import signer
 from edge_runtime.contract.bundle import unpack
 from edge_runtime.contract.event import Event
+from edge_runtime.contract.program import Channel
 from edge_runtime.daemon.lock import lock_state
 from edge_runtime.update import slots
 from edge_runtime.update.disk import PosixDisk
 from tests.daemon.rig import KEYS, Rig, ended, play_with_kills, recording, windows_of
 from tests.spool.common import until
-from tests.update.bundles import packed_bundle
+from tests.update.bundles import PROGRAM, members, packed_bundle
 
 
 @pytest.fixture
@@ -211,3 +215,46 @@ def test_runs_on_when_nobody_reads_its_log(rig: Rig) -> None:
         process.terminate()
     assert process.returncode == 0
     assert sum(s.n_windows for s in rig.summaries()) == windows_of(2000)
+
+
+def test_two_streams_decide_side_by_side(rig: Rig) -> None:
+    recording(rig.folder / "other.csv", frames=1000, seed=2)
+    other = '[[stream]]\nname = "n"\nsource = "playback other.csv"\nbundle = "tiny.elb"\nperiod_windows = 50\n'
+    rig.write(bottom=other)
+    done = rig.run()
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    for stream, frames in (("m", 2000), ("n", 1000)):
+        assert [line["window"] for line in lines if line["stream"] == stream] == list(range(windows_of(frames)))
+    seqs = [seq for sealed in rig.sealed() for seq in range(sealed.first_seq, sealed.last_seq + 1)]
+    assert seqs == list(range(1, len(seqs) + 1)), "one row counter for all streams"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the host source reads /proc: Linux only")
+def test_the_live_host_source_decides_and_goes_on_after_a_restart(rig: Rig) -> None:
+    program = replace(PROGRAM, channels=(Channel(name="cpu_user", unit="1"),))
+    rig.write(files=members() | {"program.json": program.to_bytes()}, source="host")
+    for _ in range(2):
+        seen = len(rig.decisions()) if (rig.folder / "out.ndjson").exists() else 0
+        process = rig.start()
+        assert until(partial(_has_more_than, rig, seen + 2), 30), rig.log()
+        assert ended(process) == 0
+    assert [d["window"] for d in rig.decisions()] == list(range(len(rig.decisions())))
+    assert "the device was away" in rig.log()
+
+
+def _has_more_than(rig: Rig, decisions: int) -> bool:
+    return (rig.folder / "out.ndjson").exists() and len(rig.decisions()) > decisions
+
+
+def test_the_fence_stops_a_leak_at_the_budget(rig: Rig) -> None:
+    """Planted leak: what the daemon would take beyond its budget is refused to it."""
+    path = rig.write(top="[budget]\nmemory_bytes = 100000000\n")
+    code = (
+        "import sys; from pathlib import Path; from edge_runtime.daemon import load_config\n"
+        "from edge_runtime.daemon.service import Daemon\n"
+        "daemon = Daemon(load_config(Path(sys.argv[1]))); daemon._open_slots(); daemon._fit()\n"
+        "try:\n    bytearray(200_000_000)\nexcept MemoryError:\n    print('fenced')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert done.stdout == "fenced\n", done.stderr

@@ -120,6 +120,20 @@ def test_a_bundle_that_fails_its_own_golden_vectors_never_runs(field: Field) -> 
     assert len({d["bundle"] for d in field.rig.decisions()}) == 1
 
 
+def test_a_native_bundle_gives_way_to_one_that_onnxruntime_runs(field: Field) -> None:
+    """Another engine, the same windows: nothing lost, nothing repeated."""
+    device = field.rig.start()
+    try:
+        assert until(lambda: (field.rig.folder / "out.ndjson").exists() and len(field.rig.decisions()) > 5, 30)
+        new = field.order(packed_bundle(2, engine="onnxruntime", signer=signer(KEYS.release)), version=1)
+        assert until(lambda: "confirmed device" in field.rig.log(), 60), field.rig.log()
+    finally:
+        ended(device)
+    decisions = field.rig.decisions()
+    assert [d["window"] for d in decisions] == list(range(len(decisions)))
+    assert decisions[-1]["bundle"] == new[:12]
+
+
 def test_a_device_killed_in_its_trial_falls_back(field: Field) -> None:
     path = field.rig.folder / "device.toml"
     path.write_text(path.read_text().replace("probation_windows = 10", "probation_windows = 100000"))
