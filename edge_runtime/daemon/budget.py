@@ -6,6 +6,7 @@ One rule: exact where it can be counted, stated where it was measured.
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,14 @@ def check(rows: Sequence[Need], budget: BudgetConfig, *, name: str) -> None:
         )
 
 
+def fence(budget: BudgetConfig) -> None:
+    """Let this process take no more data memory than its budget on top of what it has, so a leak ends it alone."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    limit = _data_bytes() + budget.memory_bytes
+    if hard == resource.RLIM_INFINITY or limit < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
 def check_latency(loaded: Loaded, budget: BudgetConfig) -> None:
     """Refuse a bundle that declares more time a decision than this device allows.
 
@@ -154,3 +163,14 @@ def _resident_bytes() -> int:
     except (OSError, ValueError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _data_bytes() -> int:
+    """Data memory of this process now [bytes]; 0 where /proc does not tell."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return 0

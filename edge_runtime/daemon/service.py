@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import resource
 import signal
 import sys
 import threading
@@ -164,10 +163,7 @@ class Daemon:
         budget.check_traffic(self._config, loaded)
         for line in budget.table(rows, limits).splitlines():
             print(f"# {line}", file=sys.stderr)
-        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        fence = _data_bytes() + limits.memory_bytes
-        if hard == resource.RLIM_INFINITY or fence < hard:
-            resource.setrlimit(resource.RLIMIT_DATA, (fence, hard))
+        budget.fence(limits)
 
     def _open_link(self) -> None:
         broker, device = self._config.broker, self._config.device
@@ -443,14 +439,3 @@ class Daemon:
 def _quoted(value: str | int) -> str:
     text = str(value)
     return f'"{text}"' if " " in text or "\n" in text else text
-
-
-def _data_bytes() -> int:
-    """Data memory of this process now [bytes]; 0 where /proc does not tell."""
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmData:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return 0

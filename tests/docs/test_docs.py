@@ -77,7 +77,7 @@ def test_only_native_imports_the_compiled_module() -> None:
             assert inside or "native._er" not in path.read_text(encoding="utf-8"), path.relative_to(ROOT)
 
 
-@pytest.mark.parametrize("pattern", [r"/(?:root|home)/", r"bash_job", r"index-url"])
+@pytest.mark.parametrize("pattern", [r"(?<![\w.])/(?:root|home)/"])
 def test_no_file_names_a_path_of_one_machine(pattern: str) -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if tracked.returncode:
