@@ -91,6 +91,7 @@ def test_aarch64_computes_the_same_bits(here: list[str], tmp_path: Path) -> None
     assert there == here
 
 
+@pytest.mark.planted
 @pytest.mark.system
 def test_the_digest_sees_a_planted_fused_multiply_add(here: list[str], tmp_path: Path) -> None:
     """The negative control: without the recipe the same comparison fails."""

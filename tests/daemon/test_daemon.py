@@ -247,6 +247,7 @@ def _has_more_than(rig: Rig, decisions: int) -> bool:
     return (rig.folder / "out.ndjson").exists() and len(rig.decisions()) > decisions
 
 
+@pytest.mark.planted
 def test_the_fence_stops_a_leak_at_the_budget(rig: Rig) -> None:
     """Planted leak: what the daemon would take beyond its budget is refused to it."""
     path = rig.write(top="[budget]\nmemory_bytes = 100000000\n")

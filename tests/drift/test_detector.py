@@ -48,6 +48,7 @@ def test_steady_worlds_raise_no_alarm_more_often_than_promised(n: int, n_base: i
     assert alarms <= 1
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("wrong", [mutants.believes_the_baseline, mutants.peeks])
 def test_the_naive_variants_do_not_keep_the_promise(wrong: object) -> None:
     rng = np.random.default_rng(5)
@@ -78,6 +79,7 @@ def test_a_shift_is_seen_within_a_few_periods(shift: float, only: int, n: int, m
     assert np.median(delays) <= median_at_most
 
 
+@pytest.mark.planted
 def test_naming_in_a_steady_world_is_rare_and_e_bh_on_sums_is_not() -> None:
     rng = np.random.default_rng(9)
     _, state = run(World.make(rng), rng, runs=20, periods=1000, n=50)
@@ -129,6 +131,7 @@ def test_any_counts_give_finite_numbers(counts: list[int], empty: int) -> None:
     assert np.isfinite(detector.log_fixed_start(state)).all()
 
 
+@pytest.mark.planted
 def test_autocorrelated_windows_count_for_less() -> None:
     """AR(1) with 0.9: the promise holds with the baseline's lag1, and breaks where every window counts in full."""
     from tests.drift.world import bins, period

@@ -40,6 +40,7 @@ def refused(estimator: Any, tmp_path: Path, *, n_classes: int = 10) -> str:
 # ---- planted: what a plain conversion does wrong
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("kind", [HistGradientBoostingClassifier, RandomForestClassifier])
 def test_planted_thresholds_rounded_to_nearest_are_refused(
     kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -75,6 +76,7 @@ def test_tied_votes_fall_as_in_the_trainer() -> None:
     assert flips["plain"] > 0
 
 
+@pytest.mark.planted
 def test_planted_leaves_added_in_float32_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = onnx_float.tree_model
 
@@ -91,6 +93,7 @@ def test_planted_leaves_added_in_float32_are_refused(tmp_path: Path, monkeypatch
     assert "parity: onnx, batch 1" in refused(estimator, tmp_path, n_classes=2)
 
 
+@pytest.mark.planted
 def test_planted_scaler_that_is_forgotten_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "parts_of", lambda estimator: (None, estimator[-1]))
     monkeypatch.setattr(onnx_float, "parts_of", lambda estimator: (None, estimator[-1]))
@@ -98,6 +101,7 @@ def test_planted_scaler_that_is_forgotten_is_refused(tmp_path: Path, monkeypatch
     assert "labels differ, 0 may" in refused(estimator, tmp_path)
 
 
+@pytest.mark.planted
 def test_planted_shift_of_a_float_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = onnx_float.float_model
 
@@ -114,6 +118,7 @@ def test_planted_shift_of_a_float_model_is_refused(tmp_path: Path, monkeypatch: 
     assert "worst: row" in why
 
 
+@pytest.mark.planted
 def test_planted_check_that_checks_nothing_leaves_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "check", lambda *_, **__: [])
     assert "no evidence" in refused(RandomForestClassifier(3, random_state=0), tmp_path, n_classes=2)

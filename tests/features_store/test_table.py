@@ -55,6 +55,7 @@ def test_training_sees_the_bits_of_the_stream(tmp_path: Path) -> None:
     assert check_same_bits_as_live(ws, table) == 66
 
 
+@pytest.mark.planted
 def test_a_feature_computed_in_python_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted bug: numpy means, right to rounding, in place of the core's."""
     ws, dataset, program = made(tmp_path)

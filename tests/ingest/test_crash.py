@@ -111,6 +111,7 @@ def finish(one: Device, ws: Workspace, broker: Broker, *, variant: str = "right"
     one.disconnect()
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(("variant", "is_right"), [("right", True), ("ack-before-commit", False)])
 def test_ack_before_commit_loses_records(any_broker: Broker, ws: Workspace, variant: str, *, is_right: bool) -> None:
     one = device()
@@ -121,6 +122,7 @@ def test_ack_before_commit_loses_records(any_broker: Broker, ws: Workspace, vari
     assert everything_once(one.made, through_the_view(ws)) is is_right
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(("variant", "is_right"), [("right", True), ("watermark", False)])
 def test_a_watermark_with_two_consumers_loses_records(
     any_broker: Broker, ws: Workspace, variant: str, *, is_right: bool
@@ -139,6 +141,7 @@ def test_a_watermark_with_two_consumers_loses_records(
     assert everything_once(one.made, through_the_view(ws)) is is_right
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(("kind", "is_right"), [(Device, True), (DeletesOnPuback, False)])
 def test_delete_on_puback_loses_records(
     any_broker: Broker, ws: Workspace, kind: type[Device], *, is_right: bool
@@ -151,6 +154,7 @@ def test_delete_on_puback_loses_records(
     assert everything_once(one.made, through_the_view(ws)) is is_right
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(("read", "is_right"), [(through_the_view, True), (reads_past_the_view, False)])
 def test_reading_past_the_view_sees_a_record_twice(
     any_broker: Broker, ws: Workspace, read: Callable[[Workspace], list[Row]], *, is_right: bool

@@ -29,6 +29,6 @@ print("whole")
 
 
 def test_a_stream_in_a_cycle_is_collected_without_a_crash() -> None:
-    """Planted bug: a pointer that pins the memoryview itself; CPython 3.11 then crashes in its collector."""
+    """A pointer that pins a memoryview itself crashed a daemon at its exit (see `native.status.floats`)."""
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "whole\n", "")

@@ -87,6 +87,7 @@ def test_every_batch_reaches_the_store_and_is_deleted_only_then(plan: Plan) -> N
     check(Courier, plan)
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_property_catches(mutant: type[Courier]) -> None:
     @settings(max_examples=300, deadline=None, derandomize=True, database=None, phases=[Phase.generate],

@@ -98,6 +98,7 @@ def test_what_was_returned_survives_a_power_cut(name: str) -> None:
         check_kept(name)
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(
     ("bug", "check", "name"),
     [
