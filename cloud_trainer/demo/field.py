@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,7 @@ def drift(loop: Loop) -> None:
     verdicts = loop.until(found, timeout_s=60, what="the verdict drifted for south")
     loop.verdicts = verdicts
     moved, steady = verdicts[MOVED], verdicts[STEADY]
-    names = [e["feature"] for e in moved.evidence[:5]]
+    names = [e["feature"] for e in moved.evidence if e["log_e"] > 0][:5]
     loop.line(f"    south: {moved.verdict} since period {moved.onset_period}, told at the end of {moved.alarm_period}")
     loop.line(f"      features: {', '.join(names)}")
     loop.line(f"    north: {steady.verdict} over {steady.periods} periods")
@@ -192,7 +191,11 @@ def roll_out(loop: Loop) -> None:
     done = _drive(loop, replace(plan, rollout="second", url=f"{url}/{path.name}"))
     must("the rollout reaches its end", holds=done.kind == "done")
     loop.line(f"    rollout: {done.reason}, ring 0 {devices[0]}, ring 1 {', '.join(devices[1:])}")
-    time.sleep(2.0)  # let each device decide some more by the new bundle
+    new = loop.bundles[1].digest[:12]
+    loop.until(
+        lambda: all(d.decisions()[-1]["bundle"] == new for d in loop.devices.values()),
+        timeout_s=30, what="decisions by the new bundle",
+    )  # fmt: skip
     loop.stop()
     _check_sequences(loop)
     _check_acknowledged(loop)
