@@ -29,15 +29,35 @@ typedef enum er_status {
 /* ---- feature program ---------------------------------------------------- */
 
 typedef struct er_channel {
-    float scale;  /* value = raw * scale + offset; unit per raw unit, finite, not 0 */
-    float offset; /* [unit], finite                                                  */
+    float scale;    /* value = raw * scale + offset; unit per raw unit, finite, not 0 */
+    float offset;   /* [unit], finite                                                  */
+    uint16_t every; /* frames 0, every, 2*every .. since the start hold a value, the others
+                       nothing: its own rate is rate_hz/every; divides window and hop  */
+    uint16_t taper; /* ER_TAPER_*: window function of its spectrum                     */
 } er_channel;
 
-/* One output: out[i] = op(channel) over the window. */
+enum { ER_TAPER_NONE = 0, ER_TAPER_HANN = 1, ER_TAPER_HAMMING = 2 };
+
+#define ER_MAX_FROM 8
+#define ER_MAX_PARAMS 4
+
+/* A derived channel: a stream filter run over every sample as it comes, its state kept across
+ * windows. Numbered after the columns: filter i is channel n_channels + i. */
+typedef struct er_filter {
+    uint16_t op;                /* id of a filter in the operator table                  */
+    uint16_t taper;             /* as of a channel                                       */
+    uint16_t n_from;            /* channels that it reads, 1..8: the operator says       */
+    uint16_t from[ER_MAX_FROM]; /* channels of lower number, all of one rate; 0 where unused */
+    float param[ER_MAX_PARAMS]; /* see the operator; 0 where unused                      */
+} er_filter;
+
+/* One output: out[i] = op(channel) over the window, or op(channel, other). */
 typedef struct er_feature {
-    uint16_t op;      /* id from the operator table; never renumbered              */
-    uint16_t channel; /* 0 .. n_channels-1                                         */
-    float param[2];   /* meaning, unit and range: see the operator; 0 where unused */
+    uint16_t op;       /* id from the operator table; never renumbered               */
+    uint16_t channel;  /* 0 .. n_channels+n_filters-1                                */
+    uint16_t other;    /* a second channel of the same rate; 0 where the operator takes one */
+    uint16_t reserved; /* 0                                                          */
+    float param[ER_MAX_PARAMS]; /* meaning, unit and range: see the operator; 0 where unused */
 } er_feature;
 
 typedef struct er_program {
@@ -46,16 +66,24 @@ typedef struct er_program {
     uint16_t window;            /* frames per window, 2..4096                          */
     uint16_t hop;               /* frames between windows, 1..window                   */
     uint16_t n_features;        /* length of features[], 1..1024                       */
+    uint16_t n_filters;         /* length of filters[], 0..64                          */
     const er_channel *channels; /* [n_channels], must outlive what is built on it */
     const er_feature *features; /* [n_features], must outlive what is built on it */
+    const er_filter *filters;   /* [n_filters], must outlive what is built on it  */
 } er_program;
 
+enum { ER_KIND_WINDOW = 0, ER_KIND_FILTER = 1, ER_KIND_ROW = 2 };
+
 typedef struct er_op_info {
-    uint16_t id;        /* wire id, append-only                              */
-    uint16_t n_params;  /* 0..2                                              */
-    const char *name;   /* the word used in edgeloop.toml                    */
-    const char *unit;   /* "x": unit of the channel, "x^2", "x/s", "Hz", "1", "count" */
-    const char *limits; /* the parameters allowed, in words; "" without any  */
+    uint16_t id;                  /* wire id, append-only                              */
+    uint16_t kind;                /* ER_KIND_*                                         */
+    uint16_t n_params;            /* 0..4                                              */
+    uint16_t n_least;             /* channels or fields it takes: at least, 1..2       */
+    uint16_t n_most;              /* and at most, 1..8                                 */
+    const char *name;             /* the word used in edgeloop.toml                    */
+    const char *unit;             /* "x": unit of the channel, "x^2", "x/s", "Hz", "1", "count" */
+    const char *limits;           /* the parameters allowed, in words; "" without any  */
+    float example[ER_MAX_PARAMS]; /* parameters that a window of 64 at 20 frames/s takes */
 } er_op_info;
 
 /* Operator table in id order: ER_OK and *out, or ER_EINVAL past the end. */
@@ -178,15 +206,15 @@ uint64_t er_stream_frames(const er_stream *s);
 uint64_t er_stream_windows(const er_stream *s);
 
 /* The whole changing state as bytes without pointers: save <- copy, restore -> continue bit for
- * bit. Restore: ER_EMISMATCH from another program, policy, bins or model size; ER_EFORMAT from any
- * bytes that save did not write; then nothing has changed. Save is ER_EINVAL while the stream waits
- * for er_decide(). For this device alone (its byte order). */
+ * bit. Restore: bytes 8-byte aligned; ER_EMISMATCH from another program, policy, bins or model
+ * size; ER_EFORMAT from any bytes that save did not write; then nothing has changed. Save is
+ * ER_EINVAL while the stream waits for er_decide(). For this device alone (its byte order). */
 size_t er_stream_save_size(const er_stream *s);
 er_status er_stream_save(const er_stream *s, void *bytes, size_t size);
 er_status er_stream_restore(er_stream *s, const void *bytes, size_t size);
 
 /* Go on where `from` stands (window ring, position), with the new model, policy and empty counts.
- * ER_EMISMATCH unless channels (count, scale, offset), rate, window and hop are equal; ER_EINVAL
+ * ER_EMISMATCH unless channels, filters, rate, window and hop are equal; ER_EINVAL
  * while `from` waits for er_decide(). */
 er_status er_stream_adopt(er_stream *to, const er_stream *from);
 
@@ -201,8 +229,8 @@ size_t er_features_size(const er_program *p);
 er_status er_features_batch(const er_program *p, const float *x, uint64_t n_frames, float *out,
                             uint64_t out_rows, void *mem, size_t size);
 
-/* ER_OK, ER_EOP, or ER_EINVAL with *where <- index of the first bad feature (or n_features: the
- * program itself). */
+/* ER_OK, ER_EOP, or ER_EINVAL with *where <- index of the first bad feature; n_features: the
+ * program itself; n_features + 1 + i: filter i (its rate may not divide window and hop). */
 er_status er_program_check(const er_program *p, uint32_t *where);
 
 /* ER_EFPU if this thread flushes denormals to zero. */

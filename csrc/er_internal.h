@@ -22,6 +22,7 @@
 #endif
 _Static_assert(sizeof(float) == 4 && FLT_MANT_DIG == 24 && DBL_MANT_DIG == 53, "IEEE 754 needed");
 
+enum { ER_MAX_FILTERS = 64, ER_MAX_LANES = 128 };
 enum { ER_MAX_CHANNELS = 64, ER_MAX_WINDOW = 4096, ER_MAX_FEATURES = 1024, ER_MAX_BINS = 64 };
 
 /* ---- bits ---- */
@@ -62,12 +63,13 @@ typedef struct er_complex {
 typedef struct er_spectrum {
     uint32_t n;          /* frames, 2..4096; 0: the program needs none         */
     uint32_t m;          /* length of the complex transform: n/2 if n is even  */
+    uint16_t taper;      /* ER_TAPER_*                                         */
     er_complex *turn;    /* [n], exp(-2 pi i k / n)                            */
     er_complex *work[2]; /* [m] each                                           */
     float *power;        /* [n/2+1], of the channel last given to _run()       */
 } er_spectrum;
 
-void er_spectrum_carve(er_spectrum *s, uint32_t n, er_arena *a);
+void er_spectrum_carve(er_spectrum *s, uint32_t n, uint16_t taper, er_arena *a);
 void er_spectrum_init(er_spectrum *s);
 /* power[k] <- mean power of x in bin k [x^2]; all bins add up to the mean square. */
 void er_spectrum_run(er_spectrum *s, const float *x, float mean);
@@ -100,6 +102,7 @@ typedef struct er_view {
     uint32_t *keys;        /* [n] scratch, where an operator asked ER_NEED_KEYS */
     float *values;         /* [n] scratch, where one asked ER_NEED_VALUES */
     er_spectrum *spectrum; /* where one asked ER_NEED_SPECTRUM           */
+    struct er_view *other; /* the second channel; NULL where the operator takes one */
     int has_power;         /* spectrum->power is of this channel         */
     int has_mean, has_moments;
     float mean;
@@ -119,7 +122,68 @@ typedef struct er_kernel {
 
 const er_kernel *er_kernel_find(uint16_t id);
 
+/* ---- stream filters ---- */
+
+/* One stretch of samples through a filter. */
+typedef struct er_run {
+    const float *in[ER_MAX_FROM]; /* [n] each                                              */
+    uint32_t n;                   /* samples in                                            */
+    float *out;                   /* samples out: as many as er_lane's count says          */
+    const float *param;
+    const void *table; /* what design() made                                    */
+    void *state;       /* what reset() made and run() changed: no pointers      */
+    uint32_t n_from;
+} er_run;
+
+typedef struct er_filter_kernel {
+    er_op_info info;
+    int (*params_ok)(const float *param, float rate_hz);
+    /* Samples out for `down` in; NULL: one for one. */
+    void (*ratio)(const float *param, uint32_t *up, uint32_t *down);
+    /* Bytes that design() and reset() fill; NULL: none. */
+    size_t (*table_bytes)(const float *param, float rate_hz);
+    size_t (*state_bytes)(const float *param, float rate_hz);
+    void (*design)(void *table, const float *param, float rate_hz);
+    void (*reset)(void *state, const void *table, const float *param);
+    /* 1 if run() may go on from these bytes; NULL: from any. */
+    int (*state_ok)(const void *state, const void *table, const float *param);
+    void (*run)(const er_run *r);
+} er_filter_kernel;
+
+const er_filter_kernel *er_filter_find(uint16_t id);
+
+/* ---- program: checked, with what follows from it ---- */
+
+/* The pace of one channel, column or derived. */
+typedef struct er_pace {
+    uint16_t n;     /* samples in a window, 2..4096                                      */
+    uint16_t hop;   /* samples between windows, 1..n                                     */
+    uint16_t clock; /* lowest channel that gets its samples at the very same frames      */
+} er_pace;
+
+/* pace[n_channels + n_filters] <- the pace of every channel, or ER_EINVAL with *where. */
+er_status er_program_paces(const er_program *p, er_pace *pace, uint32_t *where);
+/* Samples per second of channel c, by its pace. */
+float er_program_rate(const er_program *p, const er_pace *pace);
+static inline uint32_t er_program_lanes(const er_program *p)
+{
+    return (uint32_t)p->n_channels + p->n_filters;
+}
+
 /* ---- windows: program + ring of frames -> features ---- */
+
+/* One channel in a stream. */
+typedef struct er_lane {
+    er_pace pace;
+    uint16_t taper;
+    float rate_hz;                  /* of its samples                                          */
+    float *row;                     /* [2 * pace.n], values not raw, contiguous                */
+    uint32_t at;                    /* first sample of the window, 0..pace.n                   */
+    uint32_t held;                  /* samples of the window that are there, 0..pace.n         */
+    er_spectrum *spectrum;          /* of its length and taper, shared; NULL: none needed      */
+    const er_filter_kernel *kernel; /* NULL: a column                                          */
+    void *table, *state;            /* of the filter                                           */
+} er_lane;
 
 typedef struct er_windows {
     const er_program *p;
@@ -127,19 +191,30 @@ typedef struct er_windows {
     uint16_t *order;          /* [n_features], features sorted by channel             */
     uint32_t *keys;
     float *values;
-    er_spectrum spectrum;
-    float *rows;   /* [n_channels][2*window]: a channel is contiguous, values not raw */
-    uint32_t at;   /* first frame of the window in a row, 0..window                   */
-    uint32_t fill; /* frames held, 0..window-1 between calls                          */
+    er_lane *lanes;     /* [n_channels + n_filters]                             */
+    er_spectrum *plans; /* [n_plans], one a length and taper                    */
+    uint32_t n_plans;
+    unsigned char *filter_state; /* of all filters, in one block                 */
+    size_t filter_bytes;
+    uint32_t at;   /* first frame of the window in a row, 0..window              */
+    uint32_t fill; /* frames held, 0..window-1 between calls                     */
 } er_windows;
 
 void er_windows_carve(er_windows *w, const er_program *p, er_arena *a);
 void er_windows_init(er_windows *w);
+/* Back to the start: no frame held, every filter as new. */
+void er_windows_reset(er_windows *w);
 /* Frames taken of x[n][n_channels]; stops where the window is full. */
 uint32_t er_windows_push(er_windows *w, const float *x, uint32_t n);
 static inline int er_windows_full(const er_windows *w) { return w->fill == w->p->window; }
 /* out[n_features] <- the full window, then move on by hop. */
 void er_windows_compute(er_windows *w, float *out);
+
+/* The frames held and the filters' state as bytes, in room of a fixed size; put: ER_EFORMAT and
+ * nothing changed if a filter cannot go on from them. */
+size_t er_windows_saved_bytes(const er_windows *w);
+void er_windows_get(const er_windows *w, unsigned char *bytes);
+er_status er_windows_put(er_windows *w, uint32_t fill, const unsigned char *bytes);
 
 /* ---- policy ---- */
 

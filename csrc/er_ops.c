@@ -1,76 +1,107 @@
-/* er_ops.c - the operator table and the check of parameters. The rows stand in er_ops.h. */
+/* er_ops.c - all operators in id order, and the checks of parameters. */
 #include "er_ops.h"
+#include "er_filters.h"
 
-static int band_ok(const float *param, float rate_hz, uint32_t window)
+int er_band_ok(const float *param, float rate_hz, uint32_t window)
 {
     (void)window;
     return param[0] >= 0.0f && param[0] < param[1] && er_is_finite(param[1]) &&
            param[0] <= rate_hz / 2.0f;
 }
 
-static int probability_ok(const float *param, float rate_hz, uint32_t window)
+int er_probability_ok(const float *param, float rate_hz, uint32_t window)
 {
     (void)rate_hz, (void)window;
     return param[0] >= 0.0f && param[0] <= 1.0f;
 }
 
-static int fraction_ok(const float *param, float rate_hz, uint32_t window)
+int er_fraction_ok(const float *param, float rate_hz, uint32_t window)
 {
     (void)rate_hz, (void)window;
     return param[0] > 0.0f && param[0] < 1.0f;
 }
 
-static int threshold_ok(const float *param, float rate_hz, uint32_t window)
+int er_threshold_ok(const float *param, float rate_hz, uint32_t window)
 {
     (void)rate_hz, (void)window;
     return er_is_finite(param[0]);
 }
 
-static int is_whole(float x, uint32_t least, uint32_t most)
+int er_is_whole(float x, uint32_t least, uint32_t most)
 {
     return x >= (float)least && x <= (float)most && (float)(uint32_t)x == x;
 }
 
-static int lag_ok(const float *param, float rate_hz, uint32_t window)
+int er_lag_ok(const float *param, float rate_hz, uint32_t window)
 {
     (void)rate_hz;
-    return is_whole(param[0], 1, window - 1);
+    return er_is_whole(param[0], 1, window - 1);
 }
 
-static int bins_ok(const float *param, float rate_hz, uint32_t window)
+int er_histogram_ok(const float *param, float rate_hz, uint32_t window)
 {
     (void)rate_hz, (void)window;
-    return is_whole(param[0], 2, ER_MAX_HISTOGRAM);
+    return er_is_whole(param[0], 2, ER_MAX_HISTOGRAM);
 }
 
-static int tone_ok(const float *param, float rate_hz, uint32_t window)
+int er_tone_ok(const float *param, float rate_hz, uint32_t window)
 {
     (void)window;
     return param[0] > 0.0f && param[0] < rate_hz / 2.0f;
 }
 
-static int none_ok(const float *param, float rate_hz, uint32_t window)
+int er_none_ok(const float *param, float rate_hz, uint32_t window)
 {
     (void)param, (void)rate_hz, (void)window;
     return 1;
 }
 
-#define ROW(id, name, n_params, unit, limits, check, needs)                                        \
-    {{id, n_params, #name, unit, limits}, er_op_##name, check##_ok, needs},
-static const er_kernel KERNELS[] = {ER_OPS(ROW)};
-#undef ROW
-enum { N_KERNELS = sizeof KERNELS / sizeof KERNELS[0] };
+/* ---- the tables ---- */
+
+static const er_table *const WINDOW[] = {&er_ops_time, &er_ops_shape, &er_ops_order,
+                                         &er_ops_spectrum};
+static const er_filter_table *const FILTER[] = {&er_filters};
+
+#define COUNT(tables) (sizeof(tables) / sizeof *(tables))
 
 const er_kernel *er_kernel_find(uint16_t id)
 {
-    for (uint32_t i = 0; i < N_KERNELS; i++)
-        if (KERNELS[i].info.id == id) return &KERNELS[i];
+    for (uint32_t t = 0; t < COUNT(WINDOW); t++)
+        for (uint32_t i = 0; i < WINDOW[t]->n; i++)
+            if (WINDOW[t]->rows[i].info.id == id) return &WINDOW[t]->rows[i];
     return NULL;
+}
+
+const er_filter_kernel *er_filter_find(uint16_t id)
+{
+    for (uint32_t t = 0; t < COUNT(FILTER); t++)
+        for (uint32_t i = 0; i < FILTER[t]->n; i++)
+            if (FILTER[t]->rows[i].info.id == id) return &FILTER[t]->rows[i];
+    return NULL;
+}
+
+/* The operator of the least id above `id`. */
+static const er_op_info *next_after(uint16_t id)
+{
+    const er_op_info *next = NULL;
+    for (uint32_t t = 0; t < COUNT(WINDOW); t++)
+        for (uint32_t i = 0; i < WINDOW[t]->n; i++) {
+            const er_op_info *o = &WINDOW[t]->rows[i].info;
+            if (o->id > id && (!next || o->id < next->id)) next = o;
+        }
+    for (uint32_t t = 0; t < COUNT(FILTER); t++)
+        for (uint32_t i = 0; i < FILTER[t]->n; i++) {
+            const er_op_info *o = &FILTER[t]->rows[i].info;
+            if (o->id > id && (!next || o->id < next->id)) next = o;
+        }
+    return next;
 }
 
 er_status er_op(uint16_t index, er_op_info *out)
 {
-    if (!out || index >= N_KERNELS) return ER_EINVAL;
-    *out = KERNELS[index].info;
+    const er_op_info *o = next_after(0);
+    for (uint16_t i = 0; o && i < index; i++) o = next_after(o->id);
+    if (!out || !o) return ER_EINVAL;
+    *out = *o;
     return ER_OK;
 }

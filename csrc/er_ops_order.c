@@ -88,7 +88,7 @@ static er_order order_of(er_view *v, uint32_t k)
 }
 
 /* Middle value; of an even n the mean of the two middle ones, rounded once [unit of x]. */
-float er_op_median(er_view *v, const float *param)
+static float op_median(er_view *v, const float *param)
 {
     (void)param;
     const er_order o = order_of(v, (v->n - 1) / 2);
@@ -106,13 +106,13 @@ static double quantile(er_view *v, double p)
 }
 
 /* Value below which the part p of the values lies [unit of x]. */
-float er_op_quantile(er_view *v, const float *param)
+static float op_quantile(er_view *v, const float *param)
 {
     return (float)quantile(v, (double)param[0]);
 }
 
 /* quantile(0.75) - quantile(0.25) [unit of x]. */
-float er_op_iqr(er_view *v, const float *param)
+static float op_iqr(er_view *v, const float *param)
 {
     (void)param;
     return (float)(quantile(v, 0.75) - quantile(v, 0.25));
@@ -120,7 +120,7 @@ float er_op_iqr(er_view *v, const float *param)
 
 /* Median of |x - median| [unit of x]. The median of an even n is a + h: |(x - a) - h| keeps the
  * bits that a rounded median would lose on a large offset. */
-float er_op_mad(er_view *v, const float *param)
+static float op_mad(er_view *v, const float *param)
 {
     (void)param;
     const uint32_t k = (v->n - 1) / 2;
@@ -135,7 +135,7 @@ float er_op_mad(er_view *v, const float *param)
 
 /* Entropy of the histogram of `bins` equal bins over min..max, -sum p ln p [nat], 0..ln(bins); bin
  * = floor((x - min) * bins / (max - min)) in double, the last one with its upper edge. */
-float er_op_histogram_entropy(er_view *v, const float *param)
+static float op_histogram_entropy(er_view *v, const float *param)
 {
     if (v->lo == v->hi) return 0.0f;
     const uint32_t bins = (uint32_t)param[0];
@@ -150,3 +150,15 @@ float er_op_histogram_entropy(er_view *v, const float *param)
         if (count[b]) sum += count[b] * er_log2((float)count[b]);
     return (float)((er_log2((float)v->n) - sum / v->n) * 0.693147180559945309);
 }
+
+/* ---- the table ---- */
+
+static const er_kernel ROWS[] = {
+    ER_OP(6, median, 0, "x", "", none, ER_NEED_KEYS, 0),
+    ER_OP(17, quantile, 1, "x", "0 <= p <= 1", probability, ER_NEED_KEYS, 0.25f),
+    ER_OP(18, iqr, 0, "x", "", none, ER_NEED_KEYS, 0),
+    ER_OP(19, mad, 0, "x", "", none, ER_NEED_KEYS | ER_NEED_VALUES, 0),
+    ER_OP(43, histogram_entropy, 1, "1", "a whole number of bins, 2 <= bins <= 256", histogram, 0,
+          10),
+};
+const er_table er_ops_order = {ROWS, sizeof ROWS / sizeof *ROWS};

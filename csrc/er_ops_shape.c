@@ -43,7 +43,7 @@ const er_moments *er_view_moments(er_view *v)
 }
 
 /* m3 / m2^1.5 [1], population: the third central moment from those about c. */
-float er_op_skewness(er_view *v, const float *param)
+static float op_skewness(er_view *v, const float *param)
 {
     (void)param;
     if (v->lo == v->hi) return 0.0f;
@@ -54,7 +54,7 @@ float er_op_skewness(er_view *v, const float *param)
 }
 
 /* m4 / m2^2 - 3 [1], population: 0 for a normal distribution. */
-float er_op_kurtosis(er_view *v, const float *param)
+static float op_kurtosis(er_view *v, const float *param)
 {
     (void)param;
     if (v->lo == v->hi) return 0.0f;
@@ -66,7 +66,7 @@ float er_op_kurtosis(er_view *v, const float *param)
 }
 
 /* sum (x[i]-mean)(x[i+lag]-mean) / sum (x[i]-mean)^2 [1], -1..1 (Box, Jenkins 1976, 2.1.5). */
-float er_op_autocorrelation(er_view *v, const float *param)
+static float op_autocorrelation(er_view *v, const float *param)
 {
     if (v->lo == v->hi) return 0.0f;
     const er_moments *m = er_view_moments(v);
@@ -94,7 +94,7 @@ static double scaled_rms(const er_terms *t, uint32_t n)
 }
 
 /* max |x| / rms [1], 1..sqrt(n); 0 where all are zero. */
-float er_op_crest_factor(er_view *v, const float *param)
+static float op_crest_factor(er_view *v, const float *param)
 {
     (void)param;
     const float peak = peak_of(v);
@@ -104,7 +104,7 @@ float er_op_crest_factor(er_view *v, const float *param)
 }
 
 /* rms / mean |x| [1], 1..sqrt(n); 0 where all are zero. */
-float er_op_shape_factor(er_view *v, const float *param)
+static float op_shape_factor(er_view *v, const float *param)
 {
     (void)param;
     const float peak = peak_of(v);
@@ -135,7 +135,7 @@ static double mobility_squared(er_view *v, er_terms *t)
 }
 
 /* std(x') / std(x) [1], x' = differences of neighbours, 0..2 (Hjorth 1970). */
-float er_op_hjorth_mobility(er_view *v, const float *param)
+static float op_hjorth_mobility(er_view *v, const float *param)
 {
     (void)param;
     er_terms t;
@@ -144,7 +144,7 @@ float er_op_hjorth_mobility(er_view *v, const float *param)
 
 /* mobility(x') / mobility(x) [1] (Hjorth 1970); 0 where mobility(x) is below 1e-10: then x' is a
  * constant but for rounding. */
-float er_op_hjorth_complexity(er_view *v, const float *param)
+static float op_hjorth_complexity(er_view *v, const float *param)
 {
     (void)param;
     er_terms t;
@@ -157,3 +157,16 @@ float er_op_hjorth_complexity(er_view *v, const float *param)
     const double bends = sum_bends(&t, n) / n / v->moments.m2;
     return __builtin_sqrtf((float)(bends / mobility / mobility));
 }
+
+/* ---- the table ---- */
+
+static const er_kernel ROWS[] = {
+    ER_OP(15, skewness, 0, "1", "", none, 0, 0),
+    ER_OP(16, kurtosis, 0, "1", "", none, 0, 0),
+    ER_OP(23, autocorrelation, 1, "1", "a whole lag, 1 <= lag < window [frames]", lag, 0, 1),
+    ER_OP(24, crest_factor, 0, "1", "", none, 0, 0),
+    ER_OP(25, shape_factor, 0, "1", "", none, 0, 0),
+    ER_OP(26, hjorth_mobility, 0, "1", "", none, 0, 0),
+    ER_OP(27, hjorth_complexity, 0, "1", "", none, 0, 0),
+};
+const er_table er_ops_shape = {ROWS, sizeof ROWS / sizeof *ROWS};

@@ -28,7 +28,7 @@ static uint32_t bin_from(float f, float rate_hz, uint32_t n)
 
 /* Mean power of f0 <= f < f1 [x^2]: the sum of the one-sided periodogram (rectangular window), bin
  * k at f = k * rate / n. By Parseval all bins, with DC and Nyquist, add up to the mean square. */
-float er_op_band_power(er_view *v, const float *param)
+static float op_band_power(er_view *v, const float *param)
 {
     const uint32_t from = bin_from(param[0], v->rate_hz, v->n);
     const uint32_t to = bin_from(param[1], v->rate_hz, v->n);
@@ -68,7 +68,7 @@ static double centroid(const band *b)
 }
 
 /* sum f P / sum P [Hz]. */
-float er_op_spectral_centroid(er_view *v, const float *param)
+static float op_spectral_centroid(er_view *v, const float *param)
 {
     (void)param;
     const band b = band_of(v);
@@ -76,7 +76,7 @@ float er_op_spectral_centroid(er_view *v, const float *param)
 }
 
 /* sqrt(sum (f - centroid)^2 P / sum P) [Hz]. */
-float er_op_spectral_spread(er_view *v, const float *param)
+static float op_spectral_spread(er_view *v, const float *param)
 {
     (void)param;
     const band b = band_of(v);
@@ -87,7 +87,7 @@ float er_op_spectral_spread(er_view *v, const float *param)
 
 /* Least f with sum of P up to f >= fraction * sum P [Hz]. Both sums in double, in order, so that
  * fractions near 1 are reached. */
-float er_op_spectral_rolloff(er_view *v, const float *param)
+static float op_spectral_rolloff(er_view *v, const float *param)
 {
     const band b = band_of(v);
     if (!b.ok) return b.instead;
@@ -104,7 +104,7 @@ float er_op_spectral_rolloff(er_view *v, const float *param)
 ER_DEFINE_SUM(sum_logs, LOG_LEVEL)
 
 /* Geometric over arithmetic mean of P [1], 0..1. */
-float er_op_spectral_flatness(er_view *v, const float *param)
+static float op_spectral_flatness(er_view *v, const float *param)
 {
     (void)param;
     const band b = band_of(v);
@@ -120,7 +120,7 @@ float er_op_spectral_flatness(er_view *v, const float *param)
 ER_DEFINE_SUM(sum_parts, PART_LOG)
 
 /* -sum p log p / log(bins), p = P / sum P [1], 0..1; one bin alone: 0. */
-float er_op_spectral_entropy(er_view *v, const float *param)
+static float op_spectral_entropy(er_view *v, const float *param)
 {
     (void)param;
     const band b = band_of(v);
@@ -139,7 +139,7 @@ static uint32_t greatest(const band *b)
 }
 
 /* Frequency of the greatest P [Hz]. */
-float er_op_dominant_frequency(er_view *v, const float *param)
+static float op_dominant_frequency(er_view *v, const float *param)
 {
     (void)param;
     const band b = band_of(v);
@@ -147,7 +147,7 @@ float er_op_dominant_frequency(er_view *v, const float *param)
 }
 
 /* The greatest P [x^2]. */
-float er_op_dominant_power(er_view *v, const float *param)
+static float op_dominant_power(er_view *v, const float *param)
 {
     (void)param;
     const band b = band_of(v);
@@ -159,7 +159,7 @@ float er_op_dominant_power(er_view *v, const float *param)
 /* Power of frequency f, 2/n^2 |sum (x - mean) exp(-2 pi i f t)|^2 [x^2]: P[k] where f is a bin
  * below Nyquist, any f between. Eight turning phases in double instead of Goertzel's recursion,
  * which loses digits at low f (Gentleman 1969). */
-float er_op_goertzel(er_view *v, const float *param)
+static float op_goertzel(er_view *v, const float *param)
 {
     enum { LANES = ER_SUM_LANES };
     const double turn = (double)param[0] / (double)v->rate_hz, centre = er_view_centre(v);
@@ -185,3 +185,19 @@ float er_op_goertzel(er_view *v, const float *param)
     const double n = v->n;
     return (float)(2.0 * (re[0] * re[0] + im[0] * im[0]) / (n * n));
 }
+
+/* ---- the table ---- */
+
+static const er_kernel ROWS[] = {
+    ER_OP(9, band_power, 2, "x^2", "0 <= f0 < f1 and f0 <= rate/2 [Hz]", band, ER_NEED_SPECTRUM, 1,
+          4),
+    ER_OP(35, spectral_centroid, 0, "Hz", "", none, ER_NEED_SPECTRUM, 0),
+    ER_OP(36, spectral_spread, 0, "Hz", "", none, ER_NEED_SPECTRUM, 0),
+    ER_OP(37, spectral_rolloff, 1, "Hz", "0 < fraction < 1", fraction, ER_NEED_SPECTRUM, 0.85f),
+    ER_OP(38, spectral_flatness, 0, "1", "", none, ER_NEED_SPECTRUM, 0),
+    ER_OP(39, spectral_entropy, 0, "1", "", none, ER_NEED_SPECTRUM, 0),
+    ER_OP(40, dominant_frequency, 0, "Hz", "", none, ER_NEED_SPECTRUM, 0),
+    ER_OP(41, dominant_power, 0, "x^2", "", none, ER_NEED_SPECTRUM, 0),
+    ER_OP(42, goertzel, 1, "x^2", "0 < f < rate/2 [Hz]", tone, 0, 3),
+};
+const er_table er_ops_spectrum = {ROWS, sizeof ROWS / sizeof *ROWS};

@@ -22,7 +22,7 @@ double er_view_centre(er_view *v)
 }
 
 /* (1/n) sum x [unit of x]. */
-float er_op_mean(er_view *v, const float *param)
+static float op_mean(er_view *v, const float *param)
 {
     (void)param;
     return er_view_mean(v);
@@ -40,7 +40,7 @@ static double variance(er_view *v)
 }
 
 /* Population standard deviation sqrt((1/n) sum (x-mean)^2) [unit of x]. */
-float er_op_std(er_view *v, const float *param)
+static float op_std(er_view *v, const float *param)
 {
     (void)param;
     const double square = variance(v);
@@ -48,21 +48,21 @@ float er_op_std(er_view *v, const float *param)
 }
 
 /* Population variance (1/n) sum (x-mean)^2 [square of x's unit]. Hjorth's activity (1970). */
-float er_op_var(er_view *v, const float *param)
+static float op_var(er_view *v, const float *param)
 {
     (void)param;
     return (float)variance(v);
 }
 
 /* sqrt((1/n) sum x^2) [unit of x]. */
-float er_op_rms(er_view *v, const float *param)
+static float op_rms(er_view *v, const float *param)
 {
     (void)param;
     return __builtin_sqrtf((float)(er_sum_squares(v->x, v->n, 0.0f) / v->n));
 }
 
 /* sum x^2 [square of x's unit]. */
-float er_op_energy(er_view *v, const float *param)
+static float op_energy(er_view *v, const float *param)
 {
     (void)param;
     return (float)er_sum_squares(v->x, v->n, 0.0f);
@@ -73,7 +73,7 @@ ER_DEFINE_SUM(trends, TREND)
 
 /* Slope of the least-squares line over time [unit of x per second]: sum (i-c)(x-mean) / sum (i-c)^2
  * * rate, c = (n-1)/2. The rounding of the mean is multiplied by sum (i-c) = 0. */
-float er_op_slope(er_view *v, const float *param)
+static float op_slope(er_view *v, const float *param)
 {
     (void)param;
     const double n = v->n, squares = n * (n * n - 1.0) / 12.0;
@@ -84,21 +84,21 @@ float er_op_slope(er_view *v, const float *param)
 /* ---- extremes and places ---- */
 
 /* Least value [unit of x]. */
-float er_op_min(er_view *v, const float *param)
+static float op_min(er_view *v, const float *param)
 {
     (void)param;
     return v->lo;
 }
 
 /* Greatest value [unit of x]. */
-float er_op_max(er_view *v, const float *param)
+static float op_max(er_view *v, const float *param)
 {
     (void)param;
     return v->hi;
 }
 
 /* max - min [unit of x]. */
-float er_op_range(er_view *v, const float *param)
+static float op_range(er_view *v, const float *param)
 {
     (void)param;
     return v->hi - v->lo;
@@ -112,35 +112,35 @@ static float place_of(const er_view *v, float value)
 }
 
 /* Index of the first least value over n [1], 0 <= place < 1. */
-float er_op_argmin(er_view *v, const float *param)
+static float op_argmin(er_view *v, const float *param)
 {
     (void)param;
     return place_of(v, v->lo);
 }
 
 /* Index of the first greatest value over n [1], 0 <= place < 1. */
-float er_op_argmax(er_view *v, const float *param)
+static float op_argmax(er_view *v, const float *param)
 {
     (void)param;
     return place_of(v, v->hi);
 }
 
 /* Oldest value [unit of x]. */
-float er_op_first(er_view *v, const float *param)
+static float op_first(er_view *v, const float *param)
 {
     (void)param;
     return v->x[0];
 }
 
 /* Newest value [unit of x]. */
-float er_op_last(er_view *v, const float *param)
+static float op_last(er_view *v, const float *param)
 {
     (void)param;
     return v->x[v->n - 1];
 }
 
 /* Newest value minus the oldest [unit of x]. */
-float er_op_delta(er_view *v, const float *param)
+static float op_delta(er_view *v, const float *param)
 {
     (void)param;
     return v->x[v->n - 1] - v->x[0];
@@ -157,7 +157,7 @@ static float crossings(const er_view *v, float t)
 }
 
 /* Neighbours of which exactly one is below zero [count], 0..n-1. */
-float er_op_zero_crossings(er_view *v, const float *param)
+static float op_zero_crossings(er_view *v, const float *param)
 {
     (void)param;
     return crossings(v, 0.0f);
@@ -165,7 +165,7 @@ float er_op_zero_crossings(er_view *v, const float *param)
 
 /* Neighbours of which exactly one is below the mean [count], 0..n-1. x < centre in double is x < t
  * with t the least float that is not below centre. */
-float er_op_mean_crossings(er_view *v, const float *param)
+static float op_mean_crossings(er_view *v, const float *param)
 {
     (void)param;
     const double centre = er_view_centre(v);
@@ -176,14 +176,14 @@ float er_op_mean_crossings(er_view *v, const float *param)
 }
 
 /* Mean absolute difference of neighbours, (1/(n-1)) sum |x[i+1]-x[i]| [unit of x]. */
-float er_op_mad_diff(er_view *v, const float *param)
+static float op_mad_diff(er_view *v, const float *param)
 {
     (void)param;
     return (float)(er_sum_steps(v->x, v->n) / (v->n - 1));
 }
 
 /* sum |x[i+1]-x[i]| [unit of x]. */
-float er_op_abs_sum_change(er_view *v, const float *param)
+static float op_abs_sum_change(er_view *v, const float *param)
 {
     (void)param;
     return (float)er_sum_steps(v->x, v->n);
@@ -192,7 +192,7 @@ float er_op_abs_sum_change(er_view *v, const float *param)
 /* ---- counts ---- */
 
 /* Values above the threshold [count], 0..n. */
-float er_op_count_above(er_view *v, const float *param)
+static float op_count_above(er_view *v, const float *param)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < v->n; i++) count += v->x[i] > param[0];
@@ -200,7 +200,7 @@ float er_op_count_above(er_view *v, const float *param)
 }
 
 /* Values below the threshold [count], 0..n. */
-float er_op_count_below(er_view *v, const float *param)
+static float op_count_below(er_view *v, const float *param)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < v->n; i++) count += v->x[i] < param[0];
@@ -208,7 +208,7 @@ float er_op_count_below(er_view *v, const float *param)
 }
 
 /* Most values in a row above the threshold [count], 0..n. */
-float er_op_longest_run_above(er_view *v, const float *param)
+static float op_longest_run_above(er_view *v, const float *param)
 {
     uint32_t run = 0, longest = 0;
     for (uint32_t i = 0; i < v->n; i++) {
@@ -219,8 +219,36 @@ float er_op_longest_run_above(er_view *v, const float *param)
 }
 
 /* Frames in the window [count]: n. */
-float er_op_count(er_view *v, const float *param)
+static float op_count(er_view *v, const float *param)
 {
     (void)param;
     return (float)v->n;
 }
+
+/* ---- the table ---- */
+
+static const er_kernel ROWS[] = {
+    ER_OP(1, mean, 0, "x", "", none, 0, 0),
+    ER_OP(2, std, 0, "x", "", none, 0, 0),
+    ER_OP(3, rms, 0, "x", "", none, 0, 0),
+    ER_OP(4, min, 0, "x", "", none, 0, 0),
+    ER_OP(5, max, 0, "x", "", none, 0, 0),
+    ER_OP(7, zero_crossings, 0, "count", "", none, 0, 0),
+    ER_OP(8, mad_diff, 0, "x", "", none, 0, 0),
+    ER_OP(10, var, 0, "x^2", "", none, 0, 0),
+    ER_OP(11, energy, 0, "x^2", "", none, 0, 0),
+    ER_OP(12, range, 0, "x", "", none, 0, 0),
+    ER_OP(13, argmin, 0, "1", "", none, 0, 0),
+    ER_OP(14, argmax, 0, "1", "", none, 0, 0),
+    ER_OP(20, abs_sum_change, 0, "x", "", none, 0, 0),
+    ER_OP(21, mean_crossings, 0, "count", "", none, 0, 0),
+    ER_OP(22, slope, 0, "x/s", "", none, 0, 0),
+    ER_OP(28, count_above, 1, "count", "a threshold that float32 can hold", threshold, 0, 0),
+    ER_OP(29, count_below, 1, "count", "a threshold that float32 can hold", threshold, 0, 0),
+    ER_OP(30, longest_run_above, 1, "count", "a threshold that float32 can hold", threshold, 0, 0),
+    ER_OP(31, first, 0, "x", "", none, 0, 0),
+    ER_OP(32, last, 0, "x", "", none, 0, 0),
+    ER_OP(33, delta, 0, "x", "", none, 0, 0),
+    ER_OP(34, count, 0, "count", "", none, 0, 0),
+};
+const er_table er_ops_time = {ROWS, sizeof ROWS / sizeof *ROWS};

@@ -24,9 +24,10 @@ static er_complex turn_of(uint32_t k, uint32_t n)
     return (er_complex){(float)cs[quarter % 4], (float)-sn[quarter % 4]};
 }
 
-void er_spectrum_carve(er_spectrum *s, uint32_t n, er_arena *a)
+void er_spectrum_carve(er_spectrum *s, uint32_t n, uint16_t taper, er_arena *a)
 {
     s->n = n;
+    s->taper = taper;
     s->m = n % 2 ? n : n / 2;
     s->turn = er_carve(a, n * sizeof *s->turn);
     s->work[0] = er_carve(a, s->m * sizeof *s->work[0]);

@@ -1,7 +1,8 @@
 /* er_state.c - a stream's changing state as bytes, and taking over from another stream.
  *
- * Saved: header, the block er_state..features, then fill frames of every channel (values, not raw;
- * room for window-1, the rest zero). In this machine's byte order: a state never leaves its device.
+ * Saved: header, the block er_state..features, the filters' states, then the samples held of every
+ * channel (values, not raw; room for a window, the rest zero). In this machine's byte order: a
+ * state never leaves its device.
  */
 #include <string.h>
 
@@ -9,40 +10,26 @@
 
 typedef struct header {
     uint32_t magic;   /* "ERS1" as a number: another byte order does not match */
-    uint32_t version; /* 1 */
+    uint32_t version; /* 2 */
     uint64_t shape;   /* of the stream that saved */
     uint64_t size;    /* with this header [bytes] */
     uint64_t check;   /* hash of all that follows */
 } header;
-enum { MAGIC = 0x31535245, VERSION = 1 };
-
-static size_t frames_bytes(const er_stream *s)
-{
-    const er_program *p = s->c.program;
-    return (size_t)p->n_channels * (p->window - 1u) * sizeof(float);
-}
+enum { MAGIC = 0x31535245, VERSION = 2 };
 
 size_t er_stream_save_size(const er_stream *s)
 {
-    return s ? sizeof(header) + s->block_bytes + frames_bytes(s) : 0;
-}
-
-static const float *held(const er_stream *s, uint32_t channel)
-{
-    return s->windows.rows + (size_t)channel * 2 * s->c.program->window + s->windows.at;
+    return s ? sizeof(header) + s->block_bytes + er_windows_saved_bytes(&s->windows) : 0;
 }
 
 er_status er_stream_save(const er_stream *s, void *bytes, size_t size)
 {
     if (!s || !bytes || s->pending) return ER_EINVAL;
     if (size < er_stream_save_size(s)) return ER_ENOSPC;
-    const uint32_t fill = s->windows.fill;
-    unsigned char *body = (unsigned char *)bytes + sizeof(header), *at = body + s->block_bytes;
-    s->state->fill = fill;
+    unsigned char *body = (unsigned char *)bytes + sizeof(header);
+    s->state->fill = s->windows.fill;
     memcpy(body, s->state, s->block_bytes);
-    memset(at, 0, frames_bytes(s));
-    for (uint32_t c = 0; c < s->c.program->n_channels; c++)
-        memcpy(at + (size_t)c * fill * sizeof(float), held(s, c), fill * sizeof(float));
+    er_windows_get(&s->windows, body + s->block_bytes);
     const size_t total = er_stream_save_size(s);
     const header h = {MAGIC, VERSION, s->shape, total, er_hash(0, body, total - sizeof(header))};
     memcpy(bytes, &h, sizeof h);
@@ -75,25 +62,21 @@ er_status er_stream_restore(er_stream *s, const void *bytes, size_t size)
 {
     header h;
     er_state n;
-    if (!s || !bytes) return ER_EINVAL;
+    if (!s || !bytes || (uintptr_t)bytes % 8) return ER_EINVAL;
     if (size < sizeof h) return ER_EFORMAT;
     memcpy(&h, bytes, sizeof h);
     if (h.magic != MAGIC || h.version != VERSION) return ER_EFORMAT;
     if (h.shape != s->shape) return ER_EMISMATCH;
-    const unsigned char *block = (const unsigned char *)bytes + sizeof h,
-                        *at = block + s->block_bytes;
+    const unsigned char *block = (const unsigned char *)bytes + sizeof h;
     if (size != er_stream_save_size(s) || h.size != size ||
         h.check != er_hash(0, block, size - sizeof h))
         return ER_EFORMAT;
     memcpy(&n, block, sizeof n);
-    if (!state_ok(s, &n) || !tallies_ok(s, block)) return ER_EFORMAT;
+    if (!state_ok(s, &n) || !tallies_ok(s, block) ||
+        er_windows_put(&s->windows, n.fill, block + s->block_bytes) != ER_OK)
+        return ER_EFORMAT;
     memcpy(s->state, block, s->block_bytes);
     s->pending = 0;
-    s->windows.at = 0;
-    s->windows.fill = n.fill;
-    for (uint32_t c = 0; c < s->c.program->n_channels; c++)
-        memcpy(s->windows.rows + (size_t)c * 2 * s->c.program->window,
-               at + (size_t)c * n.fill * sizeof(float), n.fill * sizeof(float));
     return ER_OK;
 }
 
@@ -102,30 +85,45 @@ er_status er_stream_restore(er_stream *s, const void *bytes, size_t size)
 static int same_frames(const er_program *a, const er_program *b)
 {
     if (a->rate_hz != b->rate_hz || a->n_channels != b->n_channels || a->window != b->window ||
-        a->hop != b->hop)
+        a->hop != b->hop || a->n_filters != b->n_filters)
         return 0;
     for (uint32_t c = 0; c < a->n_channels; c++)
         if (a->channels[c].scale != b->channels[c].scale ||
-            a->channels[c].offset != b->channels[c].offset)
+            a->channels[c].offset != b->channels[c].offset ||
+            a->channels[c].every != b->channels[c].every)
             return 0;
+    for (uint32_t i = 0; i < a->n_filters; i++) {
+        const er_filter *f = &a->filters[i], *g = &b->filters[i];
+        if (f->op != g->op || f->n_from != g->n_from || memcmp(f->from, g->from, sizeof f->from) ||
+            memcmp(f->param, g->param, sizeof f->param))
+            return 0;
+    }
     return 1;
+}
+
+static void take_windows(er_windows *to, const er_windows *from)
+{
+    memcpy(to->filter_state, from->filter_state, to->filter_bytes);
+    to->at = 0;
+    to->fill = from->fill;
+    for (uint32_t c = 0; c < er_program_lanes(to->p); c++) {
+        er_lane *lane = &to->lanes[c];
+        lane->at = 0;
+        lane->held = from->lanes[c].held;
+        memcpy(lane->row, from->lanes[c].row + from->lanes[c].at, lane->held * sizeof(float));
+    }
 }
 
 er_status er_stream_adopt(er_stream *to, const er_stream *from)
 {
     if (!to || !from || to == from || from->pending) return ER_EINVAL;
     if (!same_frames(to->c.program, from->c.program)) return ER_EMISMATCH;
-    const uint32_t fill = from->windows.fill;
     memset(to->state, 0, to->block_bytes);
     er_votes_reset(&to->state->votes);
     er_summary_reset(to);
     to->state->frames = from->state->frames;
     to->state->windows = from->state->windows;
     to->pending = 0;
-    to->windows.at = 0;
-    to->windows.fill = fill;
-    for (uint32_t c = 0; c < to->c.program->n_channels; c++)
-        memcpy(to->windows.rows + (size_t)c * 2 * to->c.program->window, held(from, c),
-               fill * sizeof(float));
+    take_windows(&to->windows, &from->windows);
     return ER_OK;
 }

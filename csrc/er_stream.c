@@ -56,14 +56,15 @@ static uint64_t shape_of(const er_config *c)
     const er_program *p = c->program;
     const er_policy *q = c->policy;
     uint64_t h = HASH(0, p->rate_hz);
-    const uint16_t dims[] = {p->n_channels, p->window, p->hop, p->n_features,
-                             q->n_classes,  q->k,      q->n,   q->hold};
+    const uint16_t dims[] = {p->n_channels, p->window, p->hop,  p->n_features, q->n_classes,
+                             q->k,          q->n,      q->hold, p->n_filters};
     const uint32_t model[] = {c->forest != NULL, c->forest ? c->forest->n_trees : 0,
                               c->forest ? c->forest->n_nodes : 0, c->bins != NULL};
     h = HASH(h, dims);
     h = HASH(h, model);
     h = er_hash(h, p->channels, p->n_channels * sizeof *p->channels);
     h = er_hash(h, p->features, p->n_features * sizeof *p->features);
+    h = er_hash(h, p->filters, p->n_filters * sizeof *p->filters);
     h = er_hash(h, q->threshold_ppm, q->n_classes * sizeof *q->threshold_ppm);
     for (uint32_t r = 0; c->bins && r < (uint32_t)p->n_features + q->n_classes; r++) {
         const er_bins *b = &c->bins[r];

@@ -44,7 +44,8 @@ static const struct {
 /* ---- parts ---- */
 
 enum { CHANNELS = 3, OPS = 9, MAX_FEATURES = 512 };
-static const er_channel channels[CHANNELS] = {{1.0f, 0.0f}, {0.001f, -0.3f}, {-7.3f, 2.5f}};
+static const er_channel channels[CHANNELS] = {
+    {1.0f, 0.0f, 1, 0}, {0.001f, -0.3f, 1, 0}, {-7.3f, 2.5f, 1, 0}};
 
 /* Operators 1..9 on every channel, band_power on four bands: what the first digests were made of.
  */
@@ -55,7 +56,8 @@ static uint16_t make_features(er_feature *f)
     for (uint16_t c = 0; c < CHANNELS; c++)
         for (uint16_t op = 1; op <= OPS; op++)
             for (int b = 0; b < (op == 9 ? 4 : 1); b++)
-                f[n++] = (er_feature){op, c, {op == 9 ? band[b][0] : 0, op == 9 ? band[b][1] : 0}};
+                f[n++] =
+                    (er_feature){op, c, 0, 0, {op == 9 ? band[b][0] : 0, op == 9 ? band[b][1] : 0}};
     return n;
 }
 
@@ -70,7 +72,8 @@ static void digest_features(void)
             er_feature f[64];
             const uint16_t window = windows[w],
                            hop = (uint16_t)(window > 300 ? window / 2 : 1 + window / 3);
-            const er_program p = {20.0f, CHANNELS, window, hop, make_features(f), channels, f};
+            const er_program p = {20.0f, CHANNELS, window, hop, make_features(f),
+                                  0,     channels, f,      NULL};
             const uint64_t frames = window + 2u * hop, rows = er_features_rows(&p, frames);
             for (size_t i = 0; i < frames * CHANNELS; i++) x[i] = INPUTS[k].make(&rng);
             CHECK(er_features_batch(&p, x, frames, out, rows, memory, sizeof memory) == ER_OK);
@@ -103,13 +106,13 @@ static uint16_t make_later(er_feature *f, uint16_t *op, uint16_t window)
     uint16_t n = 0;
     er_op_info info;
     for (uint16_t c = 0; c < CHANNELS; c++)
-        for (uint16_t i = OPS; er_op(i, &info) == ER_OK; i++)
+        for (uint16_t i = OPS; er_op(i, &info) == ER_OK && info.kind == ER_KIND_WINDOW; i++)
             for (int t = 0; t < (info.n_params ? 2 : 1); t++) {
                 float set[2];
                 const float param = tries(&info, window, set)[t];
                 CHECK(n < MAX_FEATURES);
                 op[n] = i;
-                f[n++] = (er_feature){info.id, c, {param, 0}};
+                f[n++] = (er_feature){info.id, c, 0, 0, {param, 0}};
             }
     return n;
 }
@@ -126,7 +129,7 @@ static void digest_operators(void)
         for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
             const uint16_t window = windows[w], hop = (uint16_t)((window + 1) / 2);
             const uint16_t n = make_later(f, op, window);
-            const er_program p = {20.0f, CHANNELS, window, hop, n, channels, f};
+            const er_program p = {20.0f, CHANNELS, window, hop, n, 0, channels, f, NULL};
             const uint64_t frames = window + 2u * hop;
             const uint64_t rows = er_features_rows(&p, frames);
             for (size_t i = 0; i < frames * CHANNELS; i++) x[i] = INPUTS[k].make(&rng);
@@ -135,7 +138,7 @@ static void digest_operators(void)
                 h[op[i % n]] = fnv(h[op[i % n]], &out[i], 4);
         }
     }
-    for (uint16_t i = OPS; er_op(i, &info) == ER_OK; i++)
+    for (uint16_t i = OPS; er_op(i, &info) == ER_OK && info.kind == ER_KIND_WINDOW; i++)
         printf("operator.%s %016llx\n", info.name, (unsigned long long)h[i]);
 }
 
@@ -146,7 +149,7 @@ static void digest_stream(void)
     static unsigned char saved[1 << 16];
     er_feature f[64];
     er_bins bins[64 + CLASSES];
-    const er_program p = {20.0f, CHANNELS, 40, 20, make_features(f), channels, f};
+    const er_program p = {20.0f, CHANNELS, 40, 20, make_features(f), 0, channels, f, NULL};
     const er_policy policy = {CLASSES, 2, 3, 2, {450000, 500000, 400000, 550000}};
     uint64_t rng = 77, decisions = 0, summary = 0;
     er_forest forest;

@@ -6,9 +6,9 @@ static uint64_t memory[200000];
 
 static float one(uint16_t op, const float *x, uint16_t n, float p0, float p1)
 {
-    const er_channel channel = {1.0f, 0.0f};
-    const er_feature feature = {op, 0, {p0, p1}};
-    const er_program p = {20.0f, 1, n, n, 1, &channel, &feature};
+    const er_channel channel = {1.0f, 0.0f, 1, 0};
+    const er_feature feature = {op, 0, 0, 0, {p0, p1}};
+    const er_program p = {20.0f, 1, n, n, 1, 0, &channel, &feature, NULL};
     float out = -1.0f;
     CHECK(er_features_size(&p) > 0 && er_features_size(&p) <= sizeof memory);
     CHECK(er_features_batch(&p, x, n, &out, 1, memory, sizeof memory) == ER_OK);
@@ -80,10 +80,10 @@ static void test_parameters_out_of_range_are_refused(void)
     } bad[] = {{17, -0.1f}, {17, 1.1f}, {17, nan},   {23, 0},    {23, 40},  {23, 1.5f}, {23, nan},
                {28, nan},   {29, huge}, {30, -huge}, {37, 0},    {37, 1},   {42, 0},    {42, 10},
                {42, nan},   {43, 1},    {43, 257},   {43, 2.5f}, {43, huge}};
-    const er_channel channel = {1.0f, 0.0f};
+    const er_channel channel = {1.0f, 0.0f, 1, 0};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        const er_feature f = {bad[i].op, 0, {bad[i].param, 0}};
-        const er_program p = {20.0f, 1, N, N, 1, &channel, &f};
+        const er_feature f = {bad[i].op, 0, 0, 0, {bad[i].param, 0}};
+        const er_program p = {20.0f, 1, N, N, 1, 0, &channel, &f, NULL};
         uint32_t where;
         CHECK(er_program_check(&p, &where) == ER_EINVAL && where == 0);
     }
@@ -152,9 +152,9 @@ static void test_every_length_keeps_parseval(void)
 
 static void test_bad_programs_are_refused_by_index(void)
 {
-    const er_channel channel = {1.0f, 0.0f};
-    er_feature f[3] = {{1, 0, {0, 0}}, {9, 0, {0.5f, 4.0f}}, {5, 0, {0, 0}}};
-    er_program p = {20.0f, 1, 40, 20, 3, &channel, f};
+    const er_channel channel = {1.0f, 0.0f, 1, 0};
+    er_feature f[3] = {{1, 0, 0, 0, {0}}, {9, 0, 0, 0, {0.5f, 4.0f}}, {5, 0, 0, 0, {0}}};
+    er_program p = {20.0f, 1, 40, 20, 3, 0, &channel, f, NULL};
     uint32_t where = 9;
     CHECK(er_program_check(&p, &where) == ER_OK);
     f[2].op = 77;

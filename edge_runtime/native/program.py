@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_runtime.contract.baseline import Bins
 from edge_runtime.contract.manifest import Policy
-from edge_runtime.contract.program import Feature, Program
+from edge_runtime.contract.program import Feature, Filter, Program
 from edge_runtime.errors import ContractError
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.status import Floats, floats, fpu_check, memory, text_of
@@ -24,8 +24,11 @@ class Operator:
         id: Wire id, append-only.
         name: The word in a feature list.
         unit: "x" (that of the channel), "x^2", "x/s", "Hz", "1" or "count".
-        n_params: 0..2.
+        n_params: 0..4.
         limits: The parameters allowed, in words; empty without any.
+        kind: "window" (channel in, one number out), "filter" (a derived channel), "row" (fields in).
+        n_sources: Channels or fields that it takes, (least, most).
+        example: Parameters that a window of 64 frames at 20 frames/s takes.
     """
 
     id: int
@@ -33,6 +36,13 @@ class Operator:
     unit: str
     n_params: int
     limits: str
+    kind: str
+    n_sources: tuple[int, int]
+    example: tuple[float, ...]
+
+
+KINDS = ("window", "filter", "row")
+TAPERS = {"none": lib.ER_TAPER_NONE, "hann": lib.ER_TAPER_HANN, "hamming": lib.ER_TAPER_HAMMING}
 
 
 @cache
@@ -42,17 +52,29 @@ def operators() -> tuple[Operator, ...]:
     info = ffi.new("er_op_info *")
     while lib.er_op(len(table), info) == lib.ER_OK:
         name, unit, limits = (ffi.string(text).decode() for text in (info.name, info.unit, info.limits))
-        table.append(Operator(id=info.id, name=name, unit=unit, n_params=info.n_params, limits=limits))
+        table.append(
+            Operator(
+                id=info.id,
+                name=name,
+                unit=unit,
+                n_params=info.n_params,
+                limits=limits,
+                kind=KINDS[info.kind],
+                n_sources=(info.n_least, info.n_most),
+                example=tuple(info.example[0 : info.n_params]),
+            )
+        )
     return tuple(table)
 
 
 def bind(program: Program) -> tuple[Any, Any]:
-    """(`er_program *`, what must live as long); not checked."""
-    channels = ffi.new("er_channel[]", [(c.scale, c.offset) for c in program.channels])
-    features = ffi.new("er_feature[]", len(program.features))
-    for slot, feature in zip(features, program.features, strict=True):
-        slot.op, slot.channel = feature.op, feature.channel
-        slot.param[0 : len(feature.params)] = feature.params
+    """(`er_program *`, what must live as long); not checked. The features on windows alone: rows have their own."""
+    on_windows = [feature for feature in program.features if not feature.is_row]
+    channels = ffi.new("er_channel[]", [(c.scale, c.offset, c.every, TAPERS[c.taper]) for c in program.channels])
+    filters = ffi.new(
+        "er_filter[]", [(f.op, TAPERS[f.taper], len(f.sources), f.sources, f.params) for f in program.filters]
+    )
+    features = ffi.new("er_feature[]", [(f.op, f.channel, f.other or 0, 0, f.params) for f in on_windows])
     bound = ffi.new(
         "er_program *",
         {
@@ -60,12 +82,14 @@ def bind(program: Program) -> tuple[Any, Any]:
             "n_channels": len(program.channels),
             "window": program.window_frames,
             "hop": program.hop_frames,
-            "n_features": len(program.features),
+            "n_features": len(on_windows),
+            "n_filters": len(program.filters),
             "channels": channels,
             "features": features,
+            "filters": filters,
         },
     )
-    return bound, (channels, features)
+    return bound, (channels, filters, features)
 
 
 def check_program(program: Program) -> None:
@@ -79,37 +103,56 @@ def check_program(program: Program) -> None:
 
 def checked(program: Program) -> tuple[Any, Any]:
     """`bind(program)`, once `check_program` has nothing against it."""
-    table = {op.id: op for op in operators()}
+    for each in program.filters:
+        _check_call(f"filter {each.name}", each, ("filter",), len(each.sources))
     for feature in program.features:
-        op = table.get(feature.op)
-        if op is None:
-            raise ContractError(
-                f"feature {feature.name}: operator {feature.op} is not in this build ({min(table)}..{max(table)})",
-                hint="install the edgeloop version that trained this program, or a newer one",
-            )
-        if len(feature.params) != op.n_params:
-            raise ContractError(
-                f"feature {feature.name}: {op.name} takes {op.n_params} parameters, got {len(feature.params)}"
-            )
+        kinds = ("row",) if feature.is_row else ("window",)
+        _check_call(f"feature {feature.name}", feature, kinds, 1 + (feature.other is not None))
     bound, keep = bind(program)
     where = ffi.new("uint32_t *")
     if lib.er_program_check(bound, where) != lib.ER_OK:
-        raise _refused(program, where[0])
+        raise _refused(program, where[0], bound.n_features)
     return bound, keep
 
 
-def _refused(program: Program, where: int) -> ContractError:
-    if where == len(program.features):
-        return ContractError(
-            f"program: rate {program.rate_hz} Hz, or the scale or offset of a channel, is 0 or infinite as float32"
+def _check_call(what: str, call: Feature | Filter, kinds: tuple[str, ...], n_sources: int) -> None:
+    """The operator is there, of that kind, and gets as many parameters and sources as it takes."""
+    table = {op.id: op for op in operators()}
+    op = table.get(call.op)
+    if op is None:
+        raise ContractError(
+            f"{what}: operator {call.op} is not in this build ({min(table)}..{max(table)})",
+            hint="install the edgeloop version that trained this program, or a newer one",
         )
-    feature: Feature = program.features[where]
-    op = next(op for op in operators() if op.id == feature.op)
+    if op.kind not in kinds:
+        raise ContractError(f"{what}: operator {call.op} {op.name} is a {op.kind} operator, want {' or '.join(kinds)}")
+    if op.kind != "row" and len(call.params) != op.n_params:
+        raise ContractError(f"{what}: {op.name} takes {op.n_params} parameters, got {len(call.params)}")
+    least, most = op.n_sources
+    if not least <= n_sources <= most:
+        span = f"{least}" if least == most else f"{least}..{most}"
+        raise ContractError(f"{what}: {op.name} takes {span} channels, got {n_sources}")
+
+
+def _refused(program: Program, where: int, n_features: int) -> ContractError:
+    if where == n_features:
+        return ContractError(
+            f"program: rate {program.rate_hz} Hz, or the scale or offset of a channel, is 0 or infinite as float32, "
+            f"or the `every` of a channel does not divide window {program.window_frames} and hop {program.hop_frames}"
+        )
+    call = program.features[where] if where < n_features else program.filters[where - n_features - 1]
+    what = f"feature {call.name}" if where < n_features else f"filter {call.name}"
+    op = next(op for op in operators() if op.id == call.op)
     limits = op.limits.replace("rate/2", f"{program.rate_hz / 2:g}").replace("window", str(program.window_frames))
+    wants = [f"{op.name} wants {limits}"] if limits else []
+    if op.n_sources[1] > 1:
+        wants.append("its channels need one rate")
+    if op.kind == "filter":
+        wants.append("the rate it makes must divide window and hop")
     return ContractError(
-        f"feature {feature.name}: parameters {feature.params} are out of range at {program.rate_hz:g} frames/s, "
+        f"{what}: parameters {call.params} are out of range at {program.rate_hz:g} frames/s, "
         f"window {program.window_frames}",
-        hint=f"{op.name} wants {limits}",
+        hint="; ".join(wants),
     )
 
 

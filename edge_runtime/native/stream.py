@@ -207,7 +207,8 @@ class Stream:
         Raises:
             ContractError: Saved by another program, policy, baseline or model, or no bytes of `save`; nothing changed.
         """
-        status = lib.er_stream_restore(self._handle, ffi.from_buffer(data), len(data))
+        aligned = ffi.new("unsigned char[]", data)
+        status = lib.er_stream_restore(self._handle, aligned, len(data))
         if status != lib.ER_OK:
             raise ContractError(f"saved state of {len(data)} bytes: {text_of(status)}", hint="start the stream anew")
         self.status = "more"
@@ -236,4 +237,4 @@ def _difference(old: Program, new: Program) -> str:
     for a, b in zip(old.channels, new.channels, strict=True):
         if (a.scale, a.offset) != (b.scale, b.offset):
             return f"channel {a.name} was raw * {a.scale} + {a.offset}, {b.name} is raw * {b.scale} + {b.offset}"
-    return "the programs differ"
+    return "every, or the filters, of the channels differ"

@@ -14,6 +14,7 @@ from edge_runtime.contract.checks import take
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.manifest import Member
 from edge_runtime.contract.order import Signature, Signed, key_id
+from edge_runtime.contract.program import Field, Filter
 from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.errors import ContractError
@@ -38,6 +39,8 @@ from tests.contract.samples import (
 BINS = BASELINE.strata[0].features[0]
 ROW = SUMMARY.rows[0]
 NAN = float("nan")
+FILTER = Filter(name="smooth", op=1001, sources=(0,), params=(-1.0, 1.0))
+
 # fmt: off
 LIMITS: list[tuple[Any, str, Any, str]] = [
     (PROGRAM, "rate_hz", 0.0, "program.rate_hz: want number > 0"),
@@ -60,7 +63,17 @@ LIMITS: list[tuple[Any, str, Any, str]] = [
     (PROGRAM.features[0], "op", 0, "program.features.acc_x.mean.op: want int 1..65535, got 0"),
     (PROGRAM.features[0], "op", 65536, "program.features.acc_x.mean.op"),
     (PROGRAM.features[0], "channel", -1, "program.features.acc_x.mean.channel"),
-    (PROGRAM.features[0], "params", (1.0, 2.0, 3.0), "program.features.acc_x.mean.params: want 0..2 items, got 3"),
+    (PROGRAM.features[0], "params", (1.0,) * 257, "program.features.acc_x.mean.params: want 0..256 items, got 257"),
+    (PROGRAM.features[0], "words", ("a\n",), "program.features.acc_x.mean.words: want text without control"),
+    (PROGRAM.features[0], "other", -1, "program.features.acc_x.mean.other"),
+    (PROGRAM.channels[0], "every", 0, "program.channels.acc_x.every: want int 1..2048"),
+    (PROGRAM.channels[0], "taper", "kaiser", "program.channels.acc_x.taper: want none | hann | hamming"),
+    (FILTER, "sources", (), "program.filters.smooth.sources: want 1..8 items, got 0"),
+    (FILTER, "params", (1.0,) * 5, "program.filters.smooth.params: want 0..4 items"),
+    (PROGRAM, "filters", (dataclasses.replace(FILTER, sources=(2,)),), "program.filters.smooth.sources: want ints"),
+    (PROGRAM, "filters", (dataclasses.replace(FILTER, name="acc_x"),), "program.channels: 'acc_x' stands twice"),
+    (PROGRAM, "fields", (Field(name="site"), Field(name="site")), "program.fields: 'site' stands twice"),
+    (Field(name="site"), "kind", "date", "program.fields.site.kind: want number | text"),
     (PROGRAM.features[0], "params", (NAN,), "program.features.acc_x.mean.params"),
     (MANIFEST, "name", "Fan 7", "manifest.name: want id"),
     (MANIFEST, "version", 0, "manifest.version: want int 1..9007199254740991, got 0"),
