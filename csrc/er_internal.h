@@ -74,6 +74,28 @@ void er_spectrum_init(er_spectrum *s);
 /* power[k] <- mean power of x in bin k [x^2]; all bins add up to the mean square. */
 void er_spectrum_run(er_spectrum *s, const float *x, float mean);
 
+/* ---- ranks: see er_ranks.c ---- */
+
+/* Values in buckets that ascend; a bucket is sorted when somebody asks for a rank in it. */
+typedef struct er_ranks {
+    float *x;        /* [n], bucket after bucket                                      */
+    uint32_t *spare; /* [n] scratch                                                   */
+    uint16_t *end;   /* [256], where in x a bucket ends                               */
+    uint32_t n;      /* values held, 1..4096                                          */
+    float lo, scale; /* v is of bucket floor((v - lo) * scale), 0..255; scale 0: of 0 */
+} er_ranks;
+
+/* The k-th least value and the next; the greatest is its own next. */
+typedef struct er_order {
+    float at, next;
+} er_order;
+
+void er_ranks_carve(er_ranks *r, uint32_t n, er_arena *a);
+/* Take v[n], all finite, least lo and greatest hi. v is none of r's memory. */
+void er_ranks_fill(er_ranks *r, const float *v, uint32_t n, float lo, float hi);
+/* k: 0..n-1 */
+er_order er_ranks_at(er_ranks *r, uint32_t k);
+
 /* ---- operators ---- */
 
 /* Moments of z = x * scale - c about c; scaled by a power of two, so that none passes float's
@@ -85,13 +107,7 @@ typedef struct er_moments {
     double m2;      /* variance of z, > 0                               */
 } er_moments;
 
-enum { ER_MAX_HISTOGRAM = 256, ER_ORDERS = 8 };
-
-/* The k-th least value and the next. */
-typedef struct er_order {
-    uint32_t k;
-    float at, next;
-} er_order;
+enum { ER_MAX_HISTOGRAM = 256 };
 
 /* One channel of a full window, finite; what several operators share is made once. */
 typedef struct er_view {
@@ -99,7 +115,8 @@ typedef struct er_view {
     uint32_t n;            /* 2..4096                                          */
     float rate_hz;         /* frames per second                                */
     float lo, hi;          /* least and greatest value                         */
-    uint32_t *keys;        /* [n] scratch, where an operator asked ER_NEED_KEYS */
+    er_ranks *ranks;       /* where an operator asked ER_NEED_RANKS     */
+    int has_ranks;         /* ranks are of x                            */
     float *values;         /* [n] scratch, where one asked ER_NEED_VALUES */
     er_spectrum *spectrum; /* where one asked ER_NEED_SPECTRUM           */
     struct er_view *other; /* the second channel; NULL where the operator takes one */
@@ -107,11 +124,9 @@ typedef struct er_view {
     int has_mean, has_moments;
     float mean;
     er_moments moments;
-    uint32_t n_orders;
-    er_order orders[ER_ORDERS]; /* those already found */
 } er_view;
 
-enum { ER_NEED_KEYS = 1, ER_NEED_SPECTRUM = 2, ER_NEED_VALUES = 4 };
+enum { ER_NEED_RANKS = 1, ER_NEED_SPECTRUM = 2, ER_NEED_VALUES = 4 };
 
 typedef struct er_kernel {
     er_op_info info;
@@ -189,7 +204,7 @@ typedef struct er_windows {
     const er_program *p;
     const er_kernel **kernel; /* [n_features]                                         */
     uint16_t *order;          /* [n_features], features sorted by channel             */
-    uint32_t *keys;
+    er_ranks ranks;
     float *values;
     er_lane *lanes;     /* [n_channels + n_filters]                             */
     er_spectrum *plans; /* [n_plans], one a length and taper                    */

@@ -2,89 +2,12 @@
  */
 #include "er_math.h"
 #include "er_ops.h"
-
-/* The k-th least of key[n], all in lo..hi; key is overwritten. Histogram of 256 equal bins, keep
- * the bin that holds k, repeat: lo..hi shrinks 256 times a round, so four rounds at most. */
-static uint32_t select_key(uint32_t *key, uint32_t n, uint32_t k, uint32_t lo, uint32_t hi)
-{
-    while (lo < hi) {
-        const uint32_t bits = 32 - (uint32_t)__builtin_clz(hi - lo),
-                       shift = bits > 8 ? bits - 8 : 0;
-        uint16_t count[256] = {0};
-        for (uint32_t i = 0; i < n; i++) count[(key[i] - lo) >> shift]++;
-        uint32_t bin = 0, kept = 0;
-        while (k >= count[bin]) k -= count[bin++];
-        for (uint32_t i = 0; i < n; i++) {
-            const uint32_t x = key[i];
-            key[kept] = x;
-            kept += (x - lo) >> shift == bin;
-        }
-        n = kept;
-        if (n == 1) return key[0];
-        lo += bin << shift;
-        const uint32_t top = lo + ((1u << shift) - 1u);
-        hi = top < hi ? top : hi;
-    }
-    return lo;
-}
-
-/* The k-th least of x[n], short n. Take values as pivots, from the middle on, and count: a pass is
- * a few vector compares, a pivot outside what is still possible costs nothing, so about 2 ln n
- * passes do. */
-static float select_short(const float *x, uint32_t n, uint32_t k)
-{
-    float above = -er_float_from_bits(0x7f800000u), below = er_float_from_bits(0x7f800000u);
-    for (uint32_t i = n / 2;; i = i + 1 < n ? i + 1 : 0) {
-        const float pivot = x[i];
-        if (!(pivot > above && pivot < below)) continue;
-        uint32_t less = 0, not_more = 0;
-        for (uint32_t j = 0; j < n; j++) {
-            less += x[j] < pivot;
-            not_more += x[j] <= pivot;
-        }
-        if (less > k)
-            below = pivot;
-        else if (not_more <= k)
-            above = pivot;
-        else
-            return pivot; /* reached: x's k-th least always lies between above and below */
-    }
-}
-
-static float select_long(const float *x, uint32_t n, uint32_t k, uint32_t *keys)
-{
-    uint32_t lo = 0xffffffffu, hi = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const uint32_t key = er_key_of(x[i]);
-        keys[i] = key;
-        lo = key < lo ? key : lo;
-        hi = hi < key ? key : hi;
-    }
-    return er_value_of(select_key(keys, n, k, lo, hi));
-}
-
-/* The k-th least of x[n] and the next; the last one is its own next. */
-static er_order select_two(const float *x, uint32_t n, uint32_t k, uint32_t *keys)
-{
-    const float a = n <= 128 ? select_short(x, n, k) : select_long(x, n, k, keys);
-    const float above = er_float_from_bits(0x7f800000u);
-    uint32_t not_above = 0;
-    float b = above; /* least value above a, if a is not itself the next */
-    for (uint32_t i = 0; i < n; i++) {
-        not_above += x[i] <= a;
-        b = x[i] > a && x[i] < b ? x[i] : b;
-    }
-    return (er_order){k, a, not_above > k + 1 || b == above ? a : b};
-}
-
-/* The same of the window; several operators ask for one k. */
+/* The k-th least value of the window and the next. */
 static er_order order_of(er_view *v, uint32_t k)
 {
-    for (uint32_t i = 0; i < v->n_orders; i++)
-        if (v->orders[i].k == k) return v->orders[i];
-    const er_order o = select_two(v->x, v->n, k, v->keys);
-    if (v->n_orders < ER_ORDERS) v->orders[v->n_orders++] = o;
-    return o;
+    if (!v->has_ranks) er_ranks_fill(v->ranks, v->x, v->n, v->lo, v->hi);
+    v->has_ranks = 1;
+    return er_ranks_at(v->ranks, k);
 }
 
 /* Middle value; of an even n the mean of the two middle ones, rounded once [unit of x]. */
@@ -126,10 +49,17 @@ static float op_mad(er_view *v, const float *param)
     const uint32_t k = (v->n - 1) / 2;
     const er_order mid = order_of(v, k);
     const float half = v->n % 2 ? 0.0f : (mid.next - mid.at) * 0.5f;
-    for (uint32_t i = 0; i < v->n; i++) v->values[i] = __builtin_fabsf((v->x[i] - mid.at) - half);
-    for (uint32_t i = 0; i < v->n; i++)
-        if (!er_is_finite(v->values[i])) return er_nan();
-    const er_order o = select_two(v->values, v->n, k, v->keys);
+    float greatest = 0.0f, *const off = v->values;
+    int finite = 1;
+    for (uint32_t i = 0; i < v->n; i++) {
+        off[i] = __builtin_fabsf((v->x[i] - mid.at) - half);
+        finite &= er_is_finite(off[i]);
+        greatest = off[i] > greatest ? off[i] : greatest;
+    }
+    if (!finite) return er_nan();
+    er_ranks_fill(v->ranks, off, v->n, 0.0f, greatest);
+    v->has_ranks = 0; /* they are of these values now */
+    const er_order o = er_ranks_at(v->ranks, k);
     return v->n % 2 ? o.at : (float)(((double)o.at + (double)o.next) / 2.0);
 }
 
@@ -154,10 +84,10 @@ static float op_histogram_entropy(er_view *v, const float *param)
 /* ---- the table ---- */
 
 static const er_kernel ROWS[] = {
-    ER_OP(6, median, 0, "x", "", none, ER_NEED_KEYS, 0),
-    ER_OP(17, quantile, 1, "x", "0 <= p <= 1", probability, ER_NEED_KEYS, 0.25f),
-    ER_OP(18, iqr, 0, "x", "", none, ER_NEED_KEYS, 0),
-    ER_OP(19, mad, 0, "x", "", none, ER_NEED_KEYS | ER_NEED_VALUES, 0),
+    ER_OP(6, median, 0, "x", "", none, ER_NEED_RANKS, 0),
+    ER_OP(17, quantile, 1, "x", "0 <= p <= 1", probability, ER_NEED_RANKS, 0.25f),
+    ER_OP(18, iqr, 0, "x", "", none, ER_NEED_RANKS, 0),
+    ER_OP(19, mad, 0, "x", "", none, ER_NEED_RANKS | ER_NEED_VALUES, 0),
     ER_OP(43, histogram_entropy, 1, "1", "a whole number of bins, 2 <= bins <= 256", histogram, 0,
           10),
 };

@@ -98,7 +98,7 @@ void er_windows_carve(er_windows *w, const er_program *p, er_arena *a)
         }
     }
     for (uint32_t c = 0; c < er_program_lanes(p); c++) needs |= needs_of(p, c);
-    if (needs & ER_NEED_KEYS) w->keys = er_carve(a, longest * sizeof *w->keys);
+    if (needs & ER_NEED_RANKS) er_ranks_carve(&w->ranks, longest, a);
     if (needs & ER_NEED_VALUES) w->values = er_carve(a, longest * sizeof *w->values);
     carve_plans(w, pace, a);
 }
@@ -303,7 +303,7 @@ static er_view view_of(er_windows *w, uint32_t channel)
     return (er_view){.x = lane->row + lane->at,
                      .n = lane->pace.n,
                      .rate_hz = lane->rate_hz,
-                     .keys = w->keys,
+                     .ranks = &w->ranks,
                      .values = w->values,
                      .spectrum = lane->spectrum};
 }
