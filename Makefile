@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(wildcard csrc/*.c csrc/*.h) edge_runtime/native/build.py
-DEBIAN := mosquitto qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross clang strace valgrind
+DEBIAN := mosquitto qemu-user-static qemu-system-arm clang llvm strace valgrind \
+  gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+  gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-arm-none-eabi libnewlib-arm-none-eabi
 
 .PHONY: demo test check bench mutants clean setup system
 .DEFAULT_GOAL := demo

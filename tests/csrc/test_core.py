@@ -1,34 +1,14 @@
-"""The C core alone: its own tests, its recipe, and the same bits on another machine."""
+"""The C core alone: its own tests, its recipe, and the bits that shipped. Other machines: test_matrix.py."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-CSRC = ROOT / "csrc"
-RECIPE = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-BREAKING = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
-
-
-def need(*tools: str) -> None:
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if missing:
-        pytest.skip(f"not installed: {', '.join(missing)}")
-
-
-def digest(out: Path, *compiler: str, runner: tuple[str, ...] = ()) -> list[str]:
-    """The lines of csrc/tests/digest.c, built and run in the folder `out`."""
-    binary = out / "digest"
-    sources = sorted(CSRC.glob("er_*.c"))
-    command = [*compiler, f"-I{CSRC}", str(CSRC / "tests" / "digest.c"), *map(str, sources), "-o", str(binary)]
-    subprocess.run(command, check=True)
-    done = subprocess.run([*runner, binary], check=True, capture_output=True, text=True)
-    return done.stdout.splitlines()
+from tests.csrc.targets import CSRC, HOST, RECIPE, ROOT, need
 
 
 def test_make_check_is_green() -> None:
@@ -44,7 +24,7 @@ def test_both_builds_use_one_recipe() -> None:
     script = re.search(r"^FLAGS = \[(.*)\]$", (ROOT / "edge_runtime/native/build.py").read_text(), re.M)
     assert makefile
     assert script
-    assert makefile[1].split() == re.findall(r'"(.*?)"', script[1]) == RECIPE
+    assert makefile[1].split() == re.findall(r'"(.*?)"', script[1]) == list(RECIPE)
 
 
 def test_the_core_uses_no_allocation_and_no_libm() -> None:
@@ -70,7 +50,7 @@ def test_a_build_that_cannot_keep_the_bits_stops(flag: str, tmp_path: Path) -> N
 def here(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The digest of this machine."""
     need("gcc")
-    return digest(tmp_path_factory.mktemp("here"), "gcc", *RECIPE)
+    return HOST.run(HOST.build(CSRC / "tests" / "digest.c", tmp_path_factory.mktemp("here")))
 
 
 def test_the_bits_are_those_that_shipped(here: list[str]) -> None:
@@ -81,27 +61,3 @@ def test_the_bits_are_those_that_shipped(here: list[str]) -> None:
     shipped = (Path(__file__).parent / "digest.golden").read_text().splitlines()
     assert shipped
     assert [line for line in shipped if line not in here] == []
-
-
-@pytest.mark.system
-def test_aarch64_computes_the_same_bits(here: list[str], tmp_path: Path) -> None:
-    """Every operator, the forest and a stream, on ordinary, constant, denormal, huge and NaN inputs."""
-    need("aarch64-linux-gnu-gcc", "qemu-aarch64-static")
-    there = digest(tmp_path, "aarch64-linux-gnu-gcc", *RECIPE, "-static", runner=("qemu-aarch64-static",))
-    assert len(here) > 11
-    assert there == here
-
-
-@pytest.mark.planted
-@pytest.mark.system
-def test_the_digest_sees_a_planted_fused_multiply_add(here: list[str], tmp_path: Path) -> None:
-    """The negative control: without the recipe the same comparison fails."""
-    need("aarch64-linux-gnu-gcc", "qemu-aarch64-static")
-    fused = digest(tmp_path, "aarch64-linux-gnu-gcc", *BREAKING, "-static", runner=("qemu-aarch64-static",))
-    assert sum(a != b for a, b in zip(here, fused, strict=True)) >= 4
-
-
-@pytest.mark.system
-def test_clang_computes_the_same_bits(here: list[str], tmp_path: Path) -> None:
-    need("clang")
-    assert digest(tmp_path, "clang", *RECIPE) == here
