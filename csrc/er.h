@@ -60,6 +60,30 @@ typedef struct er_feature {
     float param[ER_MAX_PARAMS]; /* meaning, unit and range: see the operator; 0 where unused */
 } er_feature;
 
+/* What to do where the times of the frames show a gap; see er_step_at(). */
+typedef enum er_time_policy {
+    ER_TIME_NONE = 0,        /* times are ignored                                               */
+    ER_TIME_HOLD = 1,        /* the last frame again                                            */
+    ER_TIME_INTERPOLATE = 2, /* linear between the frames on both sides                         */
+    ER_TIME_MARK = 3,        /* NaN: features of such a window are NaN, the decision abstains   */
+    ER_TIME_RESET = 4        /* any gap: start anew                                             */
+} er_time_policy;
+
+typedef struct er_timing {
+    uint8_t policy;      /* ER_TIME_*                                                      */
+    uint8_t reserved[3]; /* 0                                                              */
+    uint32_t most;       /* frames: a longer gap, or a longer step back, is a reset;
+                            1..65535, and rate_hz 0.001..100000; 0 with ER_TIME_NONE       */
+} er_timing;
+
+/* What the clock of a stream has met. */
+typedef struct er_clock_counts {
+    uint64_t duplicates; /* frames dropped: at the place of the last one taken          */
+    uint64_t late;       /* frames dropped: before it, by at most `most`                */
+    uint64_t filled;     /* frames made in gaps                                         */
+    uint64_t resets;     /* starts anew, the first not counted                          */
+} er_clock_counts;
+
 typedef struct er_program {
     float rate_hz;              /* frames per second, > 0                              */
     uint16_t n_channels;        /* samples per frame, 1..64                            */
@@ -70,6 +94,7 @@ typedef struct er_program {
     const er_channel *channels; /* [n_channels], must outlive what is built on it */
     const er_feature *features; /* [n_features], must outlive what is built on it */
     const er_filter *filters;   /* [n_filters], must outlive what is built on it  */
+    er_timing timing;           /* what the times of frames mean                       */
 } er_program;
 
 enum { ER_KIND_WINDOW = 0, ER_KIND_FILTER = 1, ER_KIND_ROW = 2 };
@@ -149,6 +174,8 @@ enum { ER_ABSTAIN = -1 };
 #define ER_FLAG_NAN                                                                                \
     1u /* a feature was NaN (model not asked) or an outside score not finite: the vote is abstain  \
         */
+#define ER_FLAG_FILLED 2u /* the window holds a frame that was made in a gap          */
+#define ER_FLAG_RESET 4u  /* it is the first window after a reset: votes began anew   */
 
 typedef struct er_decision {
     uint64_t window; /* number of the window in its stream, from 0 */
@@ -179,6 +206,20 @@ er_status er_stream_init(er_stream **out, const er_config *c, void *mem, size_t 
  * ER_FLAG_NAN. */
 er_status er_step(er_stream *s, const float *x, uint32_t n_frames, uint32_t *taken,
                   er_decision *out);
+
+/* As er_step(), with the time of each frame [us] where the program has a timing policy; times_us
+ * NULL (and er_step()): each frame stands one period after the one before it. One frame may fill
+ * gaps over several windows: until it is counted in *taken, the next call begins with it again.
+ * Frames dropped count in *taken. A reset empties the window, the filters and the votes. Nothing is
+ * filled or dropped while the true rate is within 2 % of rate_hz and each time within 1/8 of a
+ * period of even spacing: the grid follows (er_clock.h). Any int64 is a time; beyond +-2^61 it
+ * counts as that. */
+er_status er_step_at(er_stream *s, const float *x, const int64_t *times_us, uint32_t n_frames,
+                     uint32_t *taken, er_decision *out);
+
+/* What the clock has met since the stream began, an adopted one included; all 0 without a policy.
+ */
+er_status er_stream_clock(const er_stream *s, er_clock_counts *out);
 
 /* Finish the window that er_step() left at ER_SCORES with scores[n_classes] of an outside engine.
  */
@@ -214,7 +255,7 @@ er_status er_stream_save(const er_stream *s, void *bytes, size_t size);
 er_status er_stream_restore(er_stream *s, const void *bytes, size_t size);
 
 /* Go on where `from` stands (window ring, position), with the new model, policy and empty counts.
- * ER_EMISMATCH unless channels, filters, rate, window and hop are equal; ER_EINVAL
+ * ER_EMISMATCH unless channels, filters, timing, rate, window and hop are equal; ER_EINVAL
  * while `from` waits for er_decide(). */
 er_status er_stream_adopt(er_stream *to, const er_stream *from);
 
@@ -228,6 +269,30 @@ size_t er_features_size(const er_program *p);
  * runs. */
 er_status er_features_batch(const er_program *p, const float *x, uint64_t n_frames, float *out,
                             uint64_t out_rows, void *mem, size_t size);
+
+/* Rows of a recording with times: a walk finds them by the code of er_step_at(), block by block,
+ * and says of which frames given each row is. Life: er_walk_size() -> er_walk_init() ->
+ * er_walk_rows() until ER_AGAIN on the last block. */
+typedef struct er_walk er_walk;
+
+/* Frames given first..last have to do with the row, counted from 0 over all calls: those dropped
+ * between them and, for a frame filled at an end, the frames on both sides of it included. */
+typedef struct er_span {
+    uint64_t first, last;
+    uint32_t flags; /* ER_FLAG_FILLED, ER_FLAG_RESET */
+    uint32_t reserved;
+} er_span;
+
+/* Bytes er_walk_init() needs; 0 if the program is out of range. */
+size_t er_walk_size(const er_program *p);
+er_status er_walk_init(er_walk **out, const er_program *p, void *mem, size_t size);
+/* out[out_rows][n_features], spans[out_rows] <- the next rows, *rows of them; *taken <- frames
+ * used. ER_OK: out is full, the next call begins with frame *taken. ER_AGAIN: every frame is used.
+ */
+er_status er_walk_rows(er_walk *w, const float *x, const int64_t *times_us, uint32_t n_frames,
+                       uint32_t *taken, float *out, er_span *spans, uint32_t out_rows,
+                       uint32_t *rows);
+er_status er_walk_clock(const er_walk *w, er_clock_counts *out);
 
 /* ER_OK, ER_EOP, or ER_EINVAL with *where <- index of the first bad feature; n_features: the
  * program itself; n_features + 1 + i: filter i (its rate may not divide window and hop). */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "er.h"
+#include "er_clock.h"
 
 #ifdef __FAST_MATH__
 #error "Edgeloop: -ffast-math changes the bits; build without it"
@@ -231,6 +232,39 @@ size_t er_windows_saved_bytes(const er_windows *w);
 void er_windows_get(const er_windows *w, unsigned char *bytes);
 er_status er_windows_put(er_windows *w, uint32_t fill, const unsigned char *bytes);
 
+/* ---- feed: frames, with times or without, into the windows ---- */
+
+/* Which frames given the windows began with; kept where rows are made for training. */
+typedef struct er_starts {
+    uint64_t *frame; /* [n], of the last n windows begun                                */
+    uint32_t n;      /* windows that are begun and not complete, at most                */
+    uint64_t number; /* frames on the grid since the start or the last reset            */
+    uint64_t given;  /* frames given                                                    */
+    uint64_t taken;  /* the last frame given that entered                               */
+    uint64_t last;   /* the last frame given that the newest frame on the grid is of    */
+} er_starts;
+
+typedef struct er_feed {
+    er_grid grid;
+    er_clock *clock;   /* saved; NULL: times are ignored                                */
+    float *held;       /* saved, [n_channels]: see er_clock_hold()                      */
+    float *made;       /* [n_channels], scratch                                         */
+    er_starts *starts; /* NULL: nobody asks                                             */
+} er_feed;
+
+/* Room for what is saved, and for what is not. */
+void er_feed_carve(er_feed *f, const er_program *p, er_arena *a);
+void er_feed_carve_made(er_feed *f, const er_program *p, er_arena *a);
+void er_feed_init(er_feed *f, const er_program *p);
+/* Go on where `from` stands; the timing is the same. */
+void er_feed_adopt(er_feed *to, const er_feed *from, uint32_t n_channels);
+/* Frames used of x[n][n_channels] at times_us[n] (or NULL); stops where a window is full. A frame
+ * not used must be given again first. */
+uint32_t er_feed_push(er_feed *f, er_windows *w, const float *x, const int64_t *times_us,
+                      uint32_t n);
+/* ER_FLAG_FILLED and ER_FLAG_RESET of the window that is full. */
+uint32_t er_feed_flags(const er_feed *f, uint32_t window);
+
 /* ---- policy ---- */
 
 /* Changing state of a policy; part of the saved state. */
@@ -275,6 +309,7 @@ _Static_assert(sizeof(er_state) == 48, "no padding: it is saved as bytes");
 struct er_stream {
     er_config c;
     er_windows windows;
+    er_feed feed;
     er_state *state;    /* first piece of the block that is saved whole  */
     double *scores;     /* [n_classes]                                   */
     er_tally *tallies;  /* [n_rows]                                      */

@@ -126,7 +126,7 @@ er_status er_program_check(const er_program *p, uint32_t *where)
     er_pace pace[ER_MAX_LANES];
     if (!where) where = &none;
     *where = p ? p->n_features : 0;
-    if (!shape_ok(p) || !channels_ok(p)) return ER_EINVAL;
+    if (!shape_ok(p) || !channels_ok(p) || !er_timing_ok(&p->timing, p->rate_hz)) return ER_EINVAL;
     const er_status paces = er_program_paces(p, pace, where);
     if (paces != ER_OK) return paces;
     for (uint32_t i = 0; i < p->n_features; i++) {

@@ -41,9 +41,22 @@ er_status er_stream_save(const er_stream *s, void *bytes, size_t size)
 static int state_ok(const er_stream *s, const er_state *n)
 {
     const er_program *p = s->c.program;
-    /* frames = complete windows * hop + fill, always (modulo 2^64 on hostile bytes) */
-    return n->fill < p->window && n->counted <= ER_PERIOD_WINDOWS &&
-           n->frames == n->windows * p->hop + n->fill && er_votes_ok(&n->votes, s->c.policy);
+    if (n->fill >= p->window || n->counted > ER_PERIOD_WINDOWS ||
+        !er_votes_ok(&n->votes, s->c.policy))
+        return 0;
+    /* frames = complete windows * hop + fill, always (modulo 2^64 on hostile bytes), unless gaps
+     * are filled and windows start anew: then of the frames on the grid since the last start */
+    return s->feed.clock || n->frames == n->windows * p->hop + n->fill;
+}
+
+static int clock_ok(const er_stream *s, const unsigned char *block, uint32_t fill)
+{
+    er_clock c;
+    if (!s->feed.clock) return 1;
+    memcpy(&c, block + ((const unsigned char *)s->feed.clock - (const unsigned char *)s->state),
+           sizeof c);
+    return er_clock_ok(&c, &s->feed.grid) && c.number >= fill &&
+           (c.number - fill) % s->c.program->hop == 0;
 }
 
 static int tallies_ok(const er_stream *s, const unsigned char *block)
@@ -72,7 +85,7 @@ er_status er_stream_restore(er_stream *s, const void *bytes, size_t size)
         h.check != er_hash(0, block, size - sizeof h))
         return ER_EFORMAT;
     memcpy(&n, block, sizeof n);
-    if (!state_ok(s, &n) || !tallies_ok(s, block) ||
+    if (!state_ok(s, &n) || !clock_ok(s, block, n.fill) || !tallies_ok(s, block) ||
         er_windows_put(&s->windows, n.fill, block + s->block_bytes) != ER_OK)
         return ER_EFORMAT;
     memcpy(s->state, block, s->block_bytes);
@@ -85,7 +98,8 @@ er_status er_stream_restore(er_stream *s, const void *bytes, size_t size)
 static int same_frames(const er_program *a, const er_program *b)
 {
     if (a->rate_hz != b->rate_hz || a->n_channels != b->n_channels || a->window != b->window ||
-        a->hop != b->hop || a->n_filters != b->n_filters)
+        a->hop != b->hop || a->n_filters != b->n_filters ||
+        memcmp(&a->timing, &b->timing, sizeof a->timing))
         return 0;
     for (uint32_t c = 0; c < a->n_channels; c++)
         if (a->channels[c].scale != b->channels[c].scale ||
@@ -125,5 +139,6 @@ er_status er_stream_adopt(er_stream *to, const er_stream *from)
     to->state->windows = from->state->windows;
     to->pending = 0;
     take_windows(&to->windows, &from->windows);
+    er_feed_adopt(&to->feed, &from->feed, to->c.program->n_channels);
     return ER_OK;
 }

@@ -35,7 +35,9 @@ static void carve(er_stream *s, const er_config *c, er_arena *a)
     s->counts = er_carve(a, s->n_counts * sizeof *s->counts);
     s->labels = er_carve(a, (n_classes + 1u) * sizeof *s->labels);
     s->features = er_carve(a, n_features * sizeof *s->features);
+    er_feed_carve(&s->feed, c->program, a);
     s->block_bytes = a->used - start;
+    er_feed_carve_made(&s->feed, c->program, a);
     er_windows_carve(&s->windows, c->program, a);
 }
 
@@ -61,6 +63,7 @@ static uint64_t shape_of(const er_config *c)
     const uint32_t model[] = {c->forest != NULL, c->forest ? c->forest->n_trees : 0,
                               c->forest ? c->forest->n_nodes : 0, c->bins != NULL};
     h = HASH(h, dims);
+    h = HASH(h, p->timing);
     h = HASH(h, model);
     h = er_hash(h, p->channels, p->n_channels * sizeof *p->channels);
     h = er_hash(h, p->features, p->n_features * sizeof *p->features);
@@ -88,6 +91,7 @@ er_status er_stream_init(er_stream **out, const er_config *c, void *mem, size_t 
     memset(s->state, 0, s->block_bytes);
     er_votes_reset(&s->state->votes);
     er_summary_reset(s);
+    er_feed_init(&s->feed, c->program);
     er_windows_init(&s->windows);
     s->shape = shape_of(c);
     *out = s;
@@ -120,7 +124,8 @@ static er_status decide(er_stream *s, er_decision *out)
                          .label = er_policy_label(s->c.policy, &s->state->votes, vote),
                          .vote = vote,
                          .margin = margin,
-                         .flags = ok ? 0 : ER_FLAG_NAN};
+                         .flags = (ok ? 0 : ER_FLAG_NAN) |
+                                  er_feed_flags(&s->feed, s->c.program->window)};
     count_window(s, out->label);
     s->state->windows++;
     s->pending = 0;
@@ -134,12 +139,22 @@ static int has_nan(const float *x, uint32_t n)
     return nan;
 }
 
-er_status er_step(er_stream *s, const float *x, uint32_t n_frames, uint32_t *taken,
-                  er_decision *out)
+/* Frames used. What was voted before a reset says nothing of the time after it. */
+static uint32_t feed(er_stream *s, const float *x, const int64_t *times_us, uint32_t n_frames)
+{
+    const er_clock *c = s->feed.clock;
+    const uint64_t resets = c ? c->counts.resets : 0;
+    const uint32_t taken = er_feed_push(&s->feed, &s->windows, x, times_us, n_frames);
+    if (c && c->counts.resets != resets) er_votes_reset(&s->state->votes);
+    s->state->frames += taken;
+    return taken;
+}
+
+er_status er_step_at(er_stream *s, const float *x, const int64_t *times_us, uint32_t n_frames,
+                     uint32_t *taken, er_decision *out)
 {
     if (!s || !taken || !out || (!x && n_frames) || s->pending) return ER_EINVAL;
-    *taken = er_windows_push(&s->windows, x, n_frames);
-    s->state->frames += *taken;
+    *taken = feed(s, x, times_us, n_frames);
     if (!er_windows_full(&s->windows)) return ER_AGAIN;
     er_windows_compute(&s->windows, s->features);
     if (has_nan(s->features, s->c.program->n_features)) {
@@ -154,6 +169,12 @@ er_status er_step(er_stream *s, const float *x, uint32_t n_frames, uint32_t *tak
     return decide(s, out);
 }
 
+er_status er_step(er_stream *s, const float *x, uint32_t n_frames, uint32_t *taken,
+                  er_decision *out)
+{
+    return er_step_at(s, x, NULL, n_frames, taken, out);
+}
+
 er_status er_decide(er_stream *s, const double *scores, er_decision *out)
 {
     if (!s || !scores || !out || !s->pending) return ER_EINVAL;
@@ -166,6 +187,13 @@ er_status er_decide(er_stream *s, const double *scores, er_decision *out)
 const float *er_stream_features(const er_stream *s) { return s->features; }
 
 const double *er_stream_scores(const er_stream *s) { return s->scores; }
+
+er_status er_stream_clock(const er_stream *s, er_clock_counts *out)
+{
+    if (!s || !out) return ER_EINVAL;
+    *out = s->feed.clock ? s->feed.clock->counts : (er_clock_counts){0};
+    return ER_OK;
+}
 
 uint64_t er_stream_frames(const er_stream *s) { return s->state->frames; }
 

@@ -77,8 +77,8 @@ static void digest_features(void)
             er_feature f[64];
             const uint16_t window = windows[w],
                            hop = (uint16_t)(window > 300 ? window / 2 : 1 + window / 3);
-            const er_program p = {20.0f, CHANNELS, window, hop, make_features(f),
-                                  0,     channels, f,      NULL};
+            const er_program p = {20.0f, CHANNELS, window, hop,  make_features(f),
+                                  0,     channels, f,      NULL, {0}};
             const uint64_t frames = window + 2u * hop, rows = er_features_rows(&p, frames);
             for (size_t i = 0; i < frames * CHANNELS; i++) x[i] = INPUTS[k].make(&rng);
             CHECK(er_features_batch(&p, x, frames, out, rows, memory, sizeof memory) == ER_OK);
@@ -134,7 +134,7 @@ static void digest_operators(void)
         for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
             const uint16_t window = windows[w], hop = (uint16_t)((window + 1) / 2);
             const uint16_t n = make_later(f, op, window);
-            const er_program p = {20.0f, CHANNELS, window, hop, n, 0, channels, f, NULL};
+            const er_program p = {20.0f, CHANNELS, window, hop, n, 0, channels, f, NULL, {0}};
             const uint64_t frames = window + 2u * hop;
             const uint64_t rows = er_features_rows(&p, frames);
             for (size_t i = 0; i < frames * CHANNELS; i++) x[i] = INPUTS[k].make(&rng);
@@ -158,7 +158,7 @@ static void digest_stream(void)
     static unsigned char saved[1 << 16];
     er_feature f[64];
     er_bins bins[64 + CLASSES];
-    const er_program p = {20.0f, CHANNELS, 40, 20, make_features(f), 0, channels, f, NULL};
+    const er_program p = {20.0f, CHANNELS, 40, 20, make_features(f), 0, channels, f, NULL, {0}};
     const er_policy policy = {CLASSES, 2, 3, 2, {450000, 500000, 400000, 550000}};
     uint64_t rng = 77, decisions = 0, summary = 0;
     er_forest forest;
@@ -192,11 +192,14 @@ static void digest_stream(void)
     printf("stream.saved %016llx\n", (unsigned long long)fnv(0, saved, er_stream_save_size(s)));
 }
 
+#include "digest_clock.h"
+
 int main(void)
 {
     CHECK(er_fpu_check() == ER_OK);
     digest_features();
     digest_stream();
     digest_operators();
+    digest_clock();
     return 0;
 }

@@ -8,7 +8,7 @@ static float one(uint16_t op, const float *x, uint16_t n, float p0, float p1)
 {
     const er_channel channel = {1.0f, 0.0f, 1, 0};
     const er_feature feature = {op, 0, 0, 0, {p0, p1}};
-    const er_program p = {20.0f, 1, n, n, 1, 0, &channel, &feature, NULL};
+    const er_program p = {20.0f, 1, n, n, 1, 0, &channel, &feature, NULL, {0}};
     float out = -1.0f;
     CHECK(er_features_size(&p) > 0 && er_features_size(&p) <= sizeof memory);
     CHECK(er_features_batch(&p, x, n, &out, 1, memory, sizeof memory) == ER_OK);
@@ -83,7 +83,7 @@ static void test_parameters_out_of_range_are_refused(void)
     const er_channel channel = {1.0f, 0.0f, 1, 0};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const er_feature f = {bad[i].op, 0, 0, 0, {bad[i].param, 0}};
-        const er_program p = {20.0f, 1, N, N, 1, 0, &channel, &f, NULL};
+        const er_program p = {20.0f, 1, N, N, 1, 0, &channel, &f, NULL, {0}};
         uint32_t where;
         CHECK(er_program_check(&p, &where) == ER_EINVAL && where == 0);
     }
@@ -154,7 +154,7 @@ static void test_bad_programs_are_refused_by_index(void)
 {
     const er_channel channel = {1.0f, 0.0f, 1, 0};
     er_feature f[3] = {{1, 0, 0, 0, {0}}, {9, 0, 0, 0, {0.5f, 4.0f}}, {5, 0, 0, 0, {0}}};
-    er_program p = {20.0f, 1, 40, 20, 3, 0, &channel, f, NULL};
+    er_program p = {20.0f, 1, 40, 20, 3, 0, &channel, f, NULL, {0}};
     uint32_t where = 9;
     CHECK(er_program_check(&p, &where) == ER_OK);
     f[2].op = 77;

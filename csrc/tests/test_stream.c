@@ -6,8 +6,8 @@ enum { CHANNELS = 2, WINDOW = 12, HOP = 5, FEATURES = 4, CLASSES = 3, FRAMES = 4
 static const er_channel channels[CHANNELS] = {{1.0f, 0.0f, 1, 0}, {0.5f, -1.0f, 1, 0}};
 static const er_feature features[FEATURES] = {
     {1, 0, 0, 0, {0}}, {2, 1, 0, 0, {0}}, {9, 0, 0, 0, {0, 5}}, {6, 1, 0, 0, {0}}};
-static const er_program program = {20.0f, CHANNELS, WINDOW,   HOP, FEATURES,
-                                   0,     channels, features, NULL};
+static const er_program program = {20.0f, CHANNELS, WINDOW,   HOP,  FEATURES,
+                                   0,     channels, features, NULL, {0}};
 static const er_policy policy = {CLASSES, 2, 3, 4, {300000, 300000, 300000}};
 static const float edges[] = {-0.5f, 0.0f, 0.5f};
 static er_bins bins[FEATURES + CLASSES];
