@@ -6,15 +6,15 @@ One rule: every key is checked and named when it is wrong; unknown keys are refu
 from __future__ import annotations
 
 import difflib
-import shlex
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from edge_runtime.contract.checks import ident
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.sources import kind_of, located, short_name
 
 T = TypeVar("T")
 
@@ -104,7 +104,10 @@ class StreamConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A whole `device.toml`; `folder` is where relative paths in it start."""
+    """A whole `device.toml`; `folder` is where relative paths in it start.
+
+    `context` has the static facts of the device that its `[context]` table states: a number or a text by name.
+    """
 
     device: DeviceConfig
     streams: tuple[StreamConfig, ...]
@@ -112,6 +115,7 @@ class Config:
     trust: TrustConfig
     budget: BudgetConfig
     folder: Path
+    context: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def state_dir(self) -> Path:
@@ -119,6 +123,7 @@ class Config:
         return self.folder / self.device.state
 
 
+MAX_CONTEXT = 256
 LIMITS: dict[str, tuple[float, float]] = {
     "device.utc_offset_min": (-840, 840),
     "broker.port": (1, 65535),
@@ -154,22 +159,28 @@ def load_config(path: Path) -> Config:
         raise UsageError(f"config {path}: {error.strerror}", hint="name a file that exists with --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"config {path}: not TOML ({error})", hint="mend the line it names") from error
-    _known(raw, ("device", "broker", "trust", "budget", "stream"), where=path.name)
+    _known(raw, ("device", "broker", "trust", "budget", "context", "stream"), where=path.name)
     streams = raw.get("stream")
     if not isinstance(streams, list) or not 1 <= len(streams) <= 16:
         raise UsageError(f"{path.name}: want 1..16 [[stream]] tables", hint="add one [[stream]] with name and source")
     folder = path.resolve().parent
+    device = _table(DeviceConfig, raw.get("device", {}), "device")
+    broker = _broker(raw["broker"], folder) if "broker" in raw else None
     config = Config(
-        device=_table(DeviceConfig, raw.get("device", {}), "device"),
-        streams=tuple(_found(_table(StreamConfig, s, "stream"), folder) for s in streams),
-        broker=_broker(raw["broker"], folder) if "broker" in raw else None,
+        device=device,
+        streams=tuple(_found(_table(StreamConfig, s, "stream"), folder, _feed(device, broker)) for s in streams),
+        broker=broker,
         trust=_table(TrustConfig, raw.get("trust", {}), "trust"),
         budget=_table(BudgetConfig, raw.get("budget", {}), "budget"),
+        context=_context(raw.get("context", {})),
         folder=folder,
     )
     names = [s.name for s in config.streams]
     if len(set(names)) != len(names):
         raise UsageError(f"stream.name: {names} names one stream twice", hint="give each stream its own name")
+    single = [short_name(s.source) for s in config.streams if kind_of(s.source).is_single]
+    if len(single) != len(set(single)):
+        raise UsageError("stream.source: two streams read stdin", hint="give it to one stream")
     for stream in config.streams:
         if "mqtt" in stream.decisions and config.broker is None:
             raise UsageError(
@@ -192,13 +203,37 @@ def _broker(given: object, folder: Path) -> BrokerConfig:
     return replace(broker, ca=ca, cert=cert, key=key)
 
 
-def _found(stream: StreamConfig, folder: Path) -> StreamConfig:
-    """Return *stream* with the files of its source and its bundle beside the config file."""
+def _feed(device: DeviceConfig, broker: BrokerConfig | None) -> dict[str, str]:
+    """The options by which a source reaches the broker of this device."""
+    if broker is None:
+        return {}
+    pems = {name: getattr(broker, name) for name in ("ca", "cert", "key") if getattr(broker, name)}
+    return {"broker": f"{broker.host}:{broker.port}", "client": f"el-{device.site}-{device.id}"} | pems
+
+
+def _context(given: object) -> dict[str, float | str]:
+    """The `[context]` table: numbers and texts by name."""
+    if not isinstance(given, dict):
+        raise UsageError(f"context: want a table, got {given!r}")
+    if len(given) > MAX_CONTEXT:
+        raise UsageError(f"[context]: {len(given)} fields, want at most {MAX_CONTEXT}", hint="leave some out")
+    found: dict[str, float | str] = {}
+    for name, value in given.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (is_number or isinstance(value, str)):
+            raise UsageError(
+                f"context.{name}: want a number or a text, got {value!r}", hint="write 1 or 0 for true or false"
+            )
+        found[name] = float(value) if is_number else value
+    return found
+
+
+def _found(stream: StreamConfig, folder: Path, broker: Mapping[str, str]) -> StreamConfig:
+    """Return *stream* with its source and its bundle as found beside the config file."""
     try:
-        name, *words = shlex.split(stream.source) or [""]
-    except ValueError as why:
-        raise UsageError(f"stream.source: {stream.source!r}: {why}", hint="quote file names as in a shell") from None
-    source = shlex.join([name, *(str(folder / word) for word in words)])
+        source = located(stream.source, folder=folder, broker=broker)
+    except UsageError as why:
+        raise UsageError(f"stream.source: {why}", hint=why.hint) from None
     return replace(stream, source=source, bundle=str(folder / stream.bundle) if stream.bundle else "")
 
 

@@ -21,7 +21,7 @@ from edge_runtime.daemon.period import Period
 from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for
 from edge_runtime.errors import ContractError
 from edge_runtime.native import Decision, Stream
-from edge_runtime.sources import Source, open_source
+from edge_runtime.sources import Source, is_live, open_source
 from edge_runtime.spool import Draft
 
 BLOCK_FRAMES = 1024
@@ -102,7 +102,7 @@ class Runner(threading.Thread):
         self._loaded = loaded
         self._device, self._epoch = device, epoch
         self._sinks, self._submit, self._report = list(sinks), submit, report
-        self._is_live = config.source.split()[0] == "host"
+        self._is_live = is_live(config.source)
         self._halt = threading.Event()
         self._lock = threading.Lock()
         self._next: Loaded | None = None

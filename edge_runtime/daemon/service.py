@@ -24,6 +24,7 @@ from edge_runtime.daemon.sinks import MqttSink, StdoutSink
 from edge_runtime.engines import load_bundle
 from edge_runtime.errors import ContractError, EdgeloopError, TransportError, TrustError, UsageError
 from edge_runtime.native import fpu_check
+from edge_runtime.sources import short_name
 from edge_runtime.spool import Draft, Gap, Spool, SpoolWorker
 from edge_runtime.transport import Courier, Endpoint, Letter, LinkThread, MqttLink, Tls
 from edge_runtime.transport.link import client_id
@@ -392,7 +393,7 @@ class Daemon:
 
     def _birth_letter(self) -> Letter:
         running = {
-            name: (slot.runner.loaded if slot.runner else slot.loaded, slot.config.source.split()[0])
+            name: (slot.runner.loaded if slot.runner else slot.loaded, short_name(slot.config.source))
             for name, slot in self._slots.items()
         }
         return letters.birth(self._config.device, self._worker.epoch, running)

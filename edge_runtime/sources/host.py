@@ -16,9 +16,17 @@ from pathlib import Path
 
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.sources.frames import pick, room
+from edge_runtime.sources.port import Request
 from edge_runtime.sources.proc import CHANNELS, PARSERS, Channel, frame
 
-__all__ = ["CHANNELS", "HostSource", "next_slot"]
+__all__ = ["CHANNELS", "HostSource", "next_slot", "open_source"]
+
+
+def open_source(request: Request) -> HostSource:
+    """`host`: no words."""
+    if request.words:
+        raise UsageError(f"source host: takes no words, got {' '.join(request.words)!r}", hint="write just: host")
+    return HostSource(rate_hz=20.0 if request.rate_hz is None else request.rate_hz, channels=request.channels)
 
 
 def next_slot(slot: int, elapsed_s: float, *, rate_hz: float) -> int:
@@ -90,6 +98,11 @@ class HostSource:
     def rate_hz(self) -> float:
         """Frames per second [Hz]."""
         return self._rate_hz
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Frames that came late by a period and more."""
+        return {"missed": self.frames_missed} if self.frames_missed else {}
 
     def read(self, out: memoryview) -> int:
         """1 when the next frame was due and is written; 0 when stopped. ValueError for a wrong `out`."""

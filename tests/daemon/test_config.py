@@ -92,3 +92,29 @@ def test_decisions_to_a_broker_that_is_not_named_are_refused(tmp_path: Path) -> 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         load_config(tmp_path / "none.toml")
+
+
+def test_context_gives_the_facts_of_the_device(tmp_path: Path) -> None:
+    text = GOOD + '[context]\nroom = "cellar"\nfloor = -1\narea_m2 = 12.5\n'
+    path = tmp_path / "device.toml"
+    path.write_text(text, encoding="utf-8")
+    assert load_config(path).context == {"room": "cellar", "floor": -1.0, "area_m2": 12.5}
+    path.write_text(GOOD, encoding="utf-8")
+    assert load_config(path).context == {}
+
+
+@pytest.mark.parametrize("value", ["true", "[1]", "{ a = 1 }", "2024-01-01"])
+def test_a_fact_is_a_number_or_a_text(tmp_path: Path, value: str) -> None:
+    with pytest.raises(UsageError, match=r"context\.x: want a number or a text"):
+        load(tmp_path, GOOD + f"[context]\nx = {value}\n")
+
+
+def test_two_streams_on_one_stdin_are_refused(tmp_path: Path) -> None:
+    text = GOOD.replace("playback a.csv 'b c.csv'", "stdin format=csv") + '[[stream]]\nname = "n"\nsource = "stdin"\n'
+    with pytest.raises(UsageError, match="two streams read stdin"):
+        load(tmp_path, text)
+
+
+def test_an_unknown_source_is_refused_by_the_config(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"stream.source: source 'modbus 1': unknown"):
+        load(tmp_path, GOOD.replace("playback a.csv 'b c.csv'", "modbus 1"))

@@ -69,6 +69,17 @@ def test_operator_table_of_the_readme_is_the_one_of_the_core() -> None:
     assert rows == [(str(op.id), op.name) for op in operators() if op.kind == "window"]
 
 
+def test_every_source_stands_in_the_readme_with_its_example() -> None:
+    from edge_runtime.sources import SOURCES
+
+    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| (.*) \|$", README.partition("\n## Sources\n")[2], re.M)
+    found = {name: (example, meaning) for name, example, meaning in rows}
+    for name, kind in SOURCES.items():
+        assert name in found, name
+        assert found[name][0] == kind.example
+        assert found[name][1].startswith(kind.meaning)
+
+
 def test_only_native_imports_the_compiled_module() -> None:
     """import-linter reads sources and so does not see a compiled module."""
     for top in ("edge_runtime", "cloud_trainer"):

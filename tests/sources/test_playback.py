@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import ContractError, UsageError
-from edge_runtime.sources import SOURCES, PlaybackSource, open_source
+from edge_runtime.sources import PlaybackSource, open_source, times_of
 
 Write = Callable[..., Path]
 Playback = Callable[..., PlaybackSource]
@@ -270,5 +270,16 @@ def test_no_channel_or_one_twice_is_refused(write: Write, channels: list[str]) -
         open_source(f"playback {write('f.csv', 'a,b')}", rate_hz=1, channels=channels)
 
 
-def test_the_table_has_every_source() -> None:
-    assert list(SOURCES) == ["host", "playback"]
+def test_a_column_gives_the_times(write: Write) -> None:
+    path = write("a.csv", "x,when\n1,1.5\n2,2023-11-14T22:13:20Z\n3,\n")
+    source = open_source(f"playback time_s=when {path}", rate_hz=1)
+    out = memoryview(array("f", bytes(40)))
+    assert (source.channels, source.read(out)) == (("x",), 2)
+    times = times_of(source)
+    assert times is not None
+    assert times.tolist() == [1_500_000, 1_700_000_000_000_000]
+    with pytest.raises(ContractError, match="line 4: no time in 'when'"):
+        source.read(out)
+    source.close()
+    with pytest.raises(ContractError, match="no column 't'"):
+        open_source(f"playback time_s=t {path}", rate_hz=1)

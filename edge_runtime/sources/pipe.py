@@ -1,0 +1,183 @@
+"""Frames or rows out of a file descriptor: the reading half of stdin, exec, serial, ALSA and the IIO buffer.
+
+One rule: it waits for bytes or for `stop`, and for nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable, Mapping
+
+from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.sources.decode import Decoder, RowDecoder
+from edge_runtime.sources.frames import room
+from edge_runtime.sources.port import Request, Value
+
+READ_BYTES = 65536
+
+
+class Wake:
+    """Makes a `poll` return: set once, from any thread."""
+
+    def __init__(self) -> None:
+        self._ends: tuple[int, ...] = os.pipe()
+        self._lock = threading.Lock()
+        self.is_set = False
+
+    def set(self) -> None:
+        """From now on `wait` gives False."""
+        with self._lock:
+            if not self.is_set and self._ends:
+                os.write(self._ends[1], b"x")
+            self.is_set = True
+
+    def wait(self, descriptor: int, timeout_s: float | None = None) -> bool:
+        """True when `descriptor` can be read or is at its end, False when set or when the time is over."""
+        poll = select.poll()
+        poll.register(self._ends[0], select.POLLIN)
+        poll.register(descriptor, select.POLLIN | select.POLLPRI)
+        found = poll.poll(None if timeout_s is None else timeout_s * 1000)
+        return not self.is_set and bool(found)
+
+    def close(self) -> None:
+        """Close the pipe; set it first."""
+        self.set()
+        with self._lock:
+            ends, self._ends = self._ends, ()
+        for end in ends:
+            os.close(end)
+
+
+class Pipe:
+    """Chunks of a descriptor until its end or `stop`.
+
+    Args:
+        descriptor: To read; stays the caller's.
+        on_end: Called once at the end of the bytes; raises TransportError if that is no proper end.
+    """
+
+    def __init__(self, descriptor: int, on_end: Callable[[], None] = lambda: None) -> None:
+        self._descriptor, self._on_end = descriptor, on_end
+        self.wake = Wake()
+        self.has_ended = False
+
+    def chunk(self) -> bytes:
+        """The next bytes, at least one; b"" at the end, or when stopped."""
+        while not self.has_ended and not self.wake.is_set and self.wake.wait(self._descriptor):
+            try:
+                data = os.read(self._descriptor, READ_BYTES)
+            except (BlockingIOError, InterruptedError):
+                continue
+            except OSError:  # as EIO of a terminal whose other side has gone
+                data = b""
+            if data:
+                return data
+            self.has_ended = True
+        return b""
+
+    def check_end(self) -> None:
+        """After the last frame was handed out: was it a proper end?"""
+        if self.has_ended:
+            self._on_end()
+
+
+class PipeSource:
+    """A live `Source` of what a decoder makes of a descriptor's bytes."""
+
+    def __init__(self, request: Request, pipe: Pipe, decoder: Decoder, *, close: Callable[[], None]) -> None:
+        """Where no channels were asked for, waits for the first line, which names them."""
+        if request.rate_hz is None:
+            raise UsageError(f"source {request.name}: no rate given", hint="give the rate in Hz")
+        self._pipe, self._decoder, self._close = pipe, decoder, close
+        self._rate_hz = float(request.rate_hz)
+        self.times: memoryview | None = None
+        self.next_frame = 0
+        while decoder.channels is None and (data := pipe.chunk()):
+            decoder.feed(data)
+        if decoder.channels is None:
+            raise ContractError(f"source {request.name}: ended before its first line", hint="look at what feeds it")
+        self._channels = decoder.channels
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The column names, in the order of a frame."""
+        return self._channels
+
+    @property
+    def rate_hz(self) -> float:
+        """The rate that was given [Hz]."""
+        return self._rate_hz
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What was left out so far: malformed, too_long, truncated."""
+        return self._decoder.counts
+
+    def read(self, out: memoryview) -> int:
+        """See `Source.read`: the frames that are there, at least one; 0 at the end, or when stopped."""
+        room(out, len(self._channels))
+        while not self._pipe.wake.is_set:
+            n, self.times = self._decoder.queue.take(out)
+            if n:
+                self.next_frame += n
+                return n
+            if data := self._pipe.chunk():
+                self._decoder.feed(data)
+            elif self._pipe.has_ended:
+                self._decoder.end()
+                self._pipe.check_end()
+                break
+        self.times = None
+        return 0
+
+    def seek(self, frame: int) -> None:
+        """Set the number of the next frame; a live source cannot go back."""
+        self.next_frame = frame
+
+    def stop(self) -> None:
+        """Make `read` return 0, now and from now on; from any thread."""
+        self._pipe.wake.set()
+
+    def close(self) -> None:
+        """Let go of the descriptor; no `read` may be running."""
+        self._pipe.wake.close()
+        self._close()
+
+
+class PipeRows:
+    """A live `RowSource` of the lines of a descriptor."""
+
+    def __init__(self, pipe: Pipe, decoder: RowDecoder, *, close: Callable[[], None]) -> None:
+        self._pipe, self._decoder, self._close = pipe, decoder, close
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What was left out so far: malformed, too_long, truncated."""
+        return self._decoder.counts
+
+    def read_rows(self, n: int) -> list[tuple[Value, ...]]:
+        """See `RowSource.read_rows`."""
+        rows = self._decoder.rows
+        while not self._pipe.wake.is_set:
+            if rows:
+                taken = rows[:n]
+                del rows[:n]
+                return taken
+            if data := self._pipe.chunk():
+                self._decoder.feed(data)
+            elif self._pipe.has_ended:
+                self._decoder.end()
+                self._pipe.check_end()
+                break
+        return []
+
+    def stop(self) -> None:
+        """Make `read_rows` return [], now and from now on; from any thread."""
+        self._pipe.wake.set()
+
+    def close(self) -> None:
+        """Let go of the descriptor; no `read_rows` may be running."""
+        self._pipe.wake.close()
+        self._close()
