@@ -29,9 +29,9 @@ class Wake:
     def set(self) -> None:
         """From now on `wait` gives False."""
         with self._lock:
-            if not self.is_set and self._ends:
+            was_set, self.is_set = self.is_set, True  # before the byte: who wakes up must see it
+            if not was_set and self._ends:
                 os.write(self._ends[1], b"x")
-            self.is_set = True
 
     def wait(self, descriptor: int, timeout_s: float | None = None) -> bool:
         """True when `descriptor` can be read or is at its end, False when set or when the time is over."""
