@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from edge_runtime.errors import EdgeloopError, UsageError
+from edge_runtime.errors import ContractError, EdgeloopError, UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="print the manifest of a bundle and check every byte of it")
     show.add_argument("bundle", type=Path, help="bundle file (.elb)")
 
+    commands.add_parser("selftest", help="check the bits of every operator here, and print how fast a window is")
     commands.add_parser("operators", help="list the feature operators of this build")
     commands.add_parser("version", help="print the versions of this build")
     return parser
@@ -119,6 +120,23 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
+def _selftest(_args: argparse.Namespace) -> int:
+    from edge_runtime.selftest import run
+
+    found = run()
+    print(f"cpu       {found.cpu}")
+    print(f"digest    {found.digest} ({len(found.shipped)} operators, {len(found.newer)} newer than the list)")
+    print(f"window    p50 {found.p50_us:.1f} µs, p99 {found.p99_us:.1f} µs (26 features x 6 channels, 256 frames)")
+    print(f"peak RSS  {found.peak_rss_bytes / 1e6:.1f} MB")
+    if found.wrong:
+        raise ContractError(
+            f"selftest: digest {found.digest}, shipped {found.shipped_digest}; other bits in: {', '.join(found.wrong)}",
+            hint="decisions here would differ from training: install the wheel, or build with the flags of "
+            "csrc/Makefile, without -march=native, -ffast-math or a fused multiply-add",
+        )
+    return 0
+
+
 def _operators(_args: argparse.Namespace) -> int:
     from edge_runtime.native import operators
 
@@ -140,6 +158,7 @@ COMMANDS = {
     "fit": _fit,
     "capture": _capture,
     "show": _show,
+    "selftest": _selftest,
     "operators": _operators,
     "version": _version,
 }

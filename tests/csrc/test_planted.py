@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.csrc.test_core import CSRC, RECIPE, need
+from tests.csrc.targets import CSRC, RECIPE, need
 
 BUGS = [  # (test program, file, right, wrong)
     ("test_ranks", "er_ranks.c", "if (next == end) sort_around(r, next);", "(void)end;"),
