@@ -43,8 +43,20 @@ class ChannelSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSpec:
+    """One column of records: a "number" or a "text"; an empty cell is a missing value."""
+
+    name: str
+    column: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """The recordings: CSV files, plain or gzipped, with one header line; one file is one recording."""
+    """The recordings: CSV files, plain or gzipped, with one header line; one file is one recording.
+
+    Without channels each line is a record of its own, and the lines of one group are one recording.
+    """
 
     root: Path
     files: tuple[str, ...]
@@ -139,6 +151,7 @@ class Project:
     path: Path
     name: str
     channels: tuple[ChannelSpec, ...]
+    fields: tuple[FieldSpec, ...]
     data: Data
     labels: Labels
     groups: Groups
@@ -190,14 +203,17 @@ def load(path: Path | str = FILE) -> Project:
         raise UsageError(f"project file {path}: {text}", hint=hint) from why
     top = Section(path, "", document)
     head = top.section("project")
+    fields = _fields(top)
+    channels = _channels(top, fields)
     project = Project(
         path=path,
         name=head.text("name", match=_ID, want="[a-z0-9-], 1..64 characters"),
-        channels=_channels(top),
-        data=_data(top.section("data")),
+        channels=channels,
+        fields=fields,
+        data=_data(top.section("data"), is_tabular=not channels),
         labels=_labels(top.section("labels")),
         groups=_groups(top.section("groups", optional=True)),
-        features=_features(top.section("features")),
+        features=_features(top.section("features"), is_tabular=not channels),
         split=_split(top.section("split", optional=True)),
         train=_train(top.section("train", optional=True)),
         target=_target(top.section("target", optional=True)),
@@ -224,12 +240,20 @@ def write_template(path: Path) -> None:
         raise UsageError(f"{path}: {why.strerror}", hint="name a folder that exists and can be written") from why
 
 
-def _channels(top: Section) -> tuple[ChannelSpec, ...]:
+def _fields(top: Section) -> tuple[FieldSpec, ...]:
+    fields: list[FieldSpec] = []
+    for section in top.sections("field") if top.has("field") else ():
+        name = _column_name(section, "field", [other.name for other in fields])
+        kind = section.choice("kind", "number", of=("number", "text"))
+        fields.append(FieldSpec(name=name, column=section.text("column", name), kind=kind))
+        section.done()
+    return tuple(fields)
+
+
+def _channels(top: Section, fields: Sequence[FieldSpec]) -> tuple[ChannelSpec, ...]:
     channels: list[ChannelSpec] = []
-    for section in top.sections("channel"):
-        name = section.text("name", match=_CHANNEL, want="a letter, then letters, digits, _, up to 64")
-        if name.lower() in {*RESERVED, *(other.name.lower() for other in channels)}:
-            raise section.wrong("name", f"each channel once, and none of {', '.join(RESERVED)}")
+    for section in top.sections("channel") if top.has("channel") or not fields else ():
+        name = _column_name(section, "channel", [f.name for f in fields] + [c.name for c in channels])
         scale = section.number("scale", 1.0, low=-1e30, high=1e30)
         if scale == 0:
             raise section.wrong("scale", "a number that is not 0")
@@ -246,12 +270,19 @@ def _channels(top: Section) -> tuple[ChannelSpec, ...]:
     return tuple(channels)
 
 
-def _data(section: Section) -> Data:
+def _column_name(section: Section, what: str, taken: Sequence[str]) -> str:
+    name = section.text("name", match=_CHANNEL, want="a letter, then letters, digits, _, up to 64")
+    if name.lower() in {*RESERVED, *(other.lower() for other in taken)}:
+        raise section.wrong("name", f"each {what} once, and none of {', '.join(RESERVED)}")
+    return name
+
+
+def _data(section: Section, *, is_tabular: bool) -> Data:
     section.choice("format", "csv", of=("csv", "csv.gz"))
     data = Data(
         root=_folder(section),
         files=section.texts("files"),
-        rate_hz=section.number("rate_hz", low=0, high=1e6, open_low=True),
+        rate_hz=section.number("rate_hz", 1.0 if is_tabular else None, low=0, high=1e6, open_low=True),
     )
     section.done()
     return data
@@ -335,8 +366,8 @@ def _groups(section: Section) -> Groups:
     return groups
 
 
-def _features(section: Section) -> Features:
-    window = section.integer("window_frames", low=2, high=4096)
+def _features(section: Section, *, is_tabular: bool) -> Features:
+    window = 1 if is_tabular else section.integer("window_frames", low=2, high=4096)
     features = Features(
         window_frames=window,
         hop_frames=section.integer("hop_frames", window, low=1, high=window),

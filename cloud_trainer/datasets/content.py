@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_runtime.contract import canonical
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from edge_runtime.contract.program import Channel
+    from edge_runtime.contract.program import Channel, Field
+
+    FieldColumn = npt.NDArray[np.float64] | list[str | None]
 
 
 class Span(NamedTuple):
@@ -34,12 +36,14 @@ class Recording:
         group: What must not be in training and test at once.
         frames: Raw values, float32 [n_frames, n_channels], C order.
         spans: Labelled frames, ascending, neighbours of one label merged; frames in none have no label.
+        fields: Name -> one value a frame: float64, NaN where missing, or text, None where missing.
     """
 
     name: str
     group: str
     frames: npt.NDArray[np.float32]
     spans: tuple[Span, ...]
+    fields: Mapping[str, FieldColumn] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +76,16 @@ def merge_spans(labels: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
     return tuple(merged)
 
 
-def digest_frames(recordings: Sequence[Recording], channels: Sequence[Channel], rate_hz: float) -> str:
+def digest_frames(
+    recordings: Sequence[Recording], channels: Sequence[Channel], rate_hz: float, fields: Sequence[Field] = ()
+) -> str:
     """SHA-256 [hex] of schema and recordings, these in the order of their names."""
     sha = hashlib.sha256()
-    _feed(sha, {"rate_hz": rate_hz, "channels": [[c.name, c.unit, c.scale, c.offset] for c in channels]})
+    schema: dict[str, object] = {"rate_hz": rate_hz}
+    schema["channels"] = [[c.name, c.unit, c.scale, c.offset] for c in channels]
+    if fields:
+        schema["fields"] = [[each.name, each.kind] for each in fields]
+    _feed(sha, schema)
     for recording in sorted(recordings, key=lambda r: r.name):
         head = [
             recording.name,
@@ -85,6 +95,12 @@ def digest_frames(recordings: Sequence[Recording], channels: Sequence[Channel], 
         ]
         _feed(sha, head)
         sha.update(recording.frames.astype("<f4", copy=False).tobytes())
+        for each in fields:
+            values: Any = recording.fields[each.name]
+            if each.kind == "text":
+                _feed(sha, values)
+            else:
+                sha.update(values.astype("<f8", copy=False).tobytes())
     return sha.hexdigest()
 
 

@@ -46,6 +46,17 @@ class CsvFile:
 
     def rows(self, names: tuple[str, ...]) -> Iterator[tuple[int, Mapping[str, str]]]:
         """(line, column -> text) of every line; the columns in `names` must be there and not empty."""
+        for line, row in self.cells(names):
+            for name in names:
+                if not row[name]:
+                    raise ContractError(
+                        f"{self.path} line {line}, column {name!r}: it is empty",
+                        hint="fill it in, or leave the line out",
+                    )
+            yield line, row
+
+    def cells(self, names: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+        """(line, column -> text) of every line; the columns in `names` must be there, and may be empty."""
         for name in names:
             if name not in self.header:
                 raise ContractError(
@@ -60,14 +71,7 @@ class CsvFile:
                     f"{self.path} line {line}: {len(cells)} cells, the header has {len(self.header)}",
                     hint="mend the line, or leave it out",
                 )
-            row = {name: cell.strip() for name, cell in zip(self.header, cells, strict=True)}
-            for name in names:
-                if not row[name]:
-                    raise ContractError(
-                        f"{self.path} line {line}, column {name!r}: it is empty",
-                        hint="fill it in, or leave the line out",
-                    )
-            yield line, row
+            yield line, {name: cell.strip() for name, cell in zip(self.header, cells, strict=True)}
 
     def mapping(self, key: str, value: str) -> dict[str, str]:
         """File stem in column `key` -> text in column `value`.

@@ -50,7 +50,7 @@ class Labelling:
             spans = (Span(0, n_frames, self._index[stem(path)]),)
         else:
             spans = tuple(self._fitting(path, n_frames))
-        named = merge_spans((start, end, name) for start, end, value in spans if (name := self._name(value, path)))
+        named = merge_spans((start, end, name) for start, end, value in spans if (name := self.name(value, path)))
         if not named:
             raise ContractError(f"{path}: no frame has a label", hint="label it, or leave it out of data.files")
         return named
@@ -73,7 +73,7 @@ class Labelling:
             before = span
             yield span
 
-    def _name(self, value: str, path: Path) -> str:
+    def name(self, value: str, path: Path) -> str:
         """The label's name; "" where the value is to be ignored."""
         if value in self._labels.ignore:
             return ""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cloud_trainer.datasets.content import Recording, Span
 from cloud_trainer.datasets.csvfile import CsvFile, stem
 from cloud_trainer.datasets.labelling import Labelling, spans_of_column
+from cloud_trainer.datasets.tabular import read_fields, read_table
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.sources.playback import PlaybackSource
 
@@ -50,6 +51,10 @@ def read_recordings(
             shorter than a window.
     """
     files = find_files(project)
+    if not project.channels:
+        if extra:
+            raise UsageError("recordings: a project without channels has none to add", hint="add lines to its files")
+        return read_table(project, files)
     labelling = Labelling(project)
     grouping = _Grouping(project)
     named = [(path, None) for path in files] + [(Path(item.file), item) for item in extra]
@@ -66,7 +71,8 @@ def read_recordings(
             spans: tuple[Span, ...] = (Span(0, len(frames), item.label),)
         else:
             group, spans = grouping.of(path), labelling.of(path, len(frames))
-        recordings.append(Recording(name=stem(path), group=group, frames=frames, spans=spans))
+        fields = read_fields(project.fields, path) if project.fields else {}
+        recordings.append(Recording(name=stem(path), group=group, frames=frames, spans=spans, fields=fields))
     if progress:
         progress("reading recordings", len(named), len(named))
     return recordings

@@ -23,7 +23,7 @@ from cloud_trainer.datasets.content import (
 )
 from cloud_trainer.datasets.read import ExtraRecording, Progress, read_recordings
 from edge_runtime.contract.checks import ident
-from edge_runtime.contract.program import Channel
+from edge_runtime.contract.program import Channel, Field
 from edge_runtime.errors import ContractError, UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class DatasetVersion:
         recordings: How many; 0 in a version of records.
         labels: Every label in it and in its parents, in the order of the label index.
         channels: What a frame is.
+        fields: What stands beside a frame; without channels, what a record is.
         rate_hz: Frames per second.
         parents: Versions ("name@3") that it was made from; to a version of records they are content.
         record_program: Digest of the feature program of its records; "" in a version of recordings.
@@ -64,6 +65,7 @@ class DatasetVersion:
     record_program: str
     delta_version: int
     made_ms: int
+    fields: tuple[Field, ...] = ()
 
     @property
     def ref(self) -> str:
@@ -112,16 +114,17 @@ def freeze(
         return _freeze_records(ws, name, records, parents)
     recordings = read_recordings(project, extra_recordings, progress=progress)
     channels = _channels(project)
-    digest = digest_frames(recordings, channels, project.data.rate_hz)
+    fields = tuple(Field(name=each.name, kind=each.kind) for each in project.fields)
+    digest = digest_frames(recordings, channels, project.data.rate_hz, fields)
     if same := _find(ws, name, digest):
         return same
     version = DatasetVersion(
         name=name, version=_next(ws, name), digest=digest, rows=sum(len(r.frames) for r in recordings),
         recordings=len(recordings), labels=_label_order(project, recordings), channels=channels,
         rate_hz=project.data.rate_hz, parents=tuple(p.ref for p in parents), record_program="",
-        delta_version=-1, made_ms=_now_ms(),
+        delta_version=-1, made_ms=_now_ms(), fields=fields,
     )  # fmt: skip
-    return _commit(ws, version, _frame_columns(recordings, channels))
+    return _commit(ws, version, _frame_columns(recordings, channels, fields))
 
 
 def load(ws: Workspace, name: str, version: int | str = "latest") -> DatasetVersion:
@@ -161,7 +164,7 @@ def read_frames(ws: Workspace, dataset: DatasetVersion) -> list[Recording]:
 
     if dataset.record_program:
         return []
-    names = [channel.name for channel in dataset.channels]
+    names = [c.name for c in dataset.channels] + [f.name for f in dataset.fields]
     at = {dataset.table: dataset.delta_version}
     heads = ws.tables.sql(
         f'select recording, min("group"), count(*) from {dataset.table} group by 1 order by 1',
@@ -169,18 +172,21 @@ def read_frames(ws: Workspace, dataset: DatasetVersion) -> list[Recording]:
     ).fetchall()
     columns = ws.tables.sql(
         f"""select coalesce(list_position(cast($labels as varchar[]), label), 0)::int as code,
-            {", ".join(f'"{name}"' for name in names)} from {dataset.table} order by recording, frame""",
+            {", ".join(f'"{name}"' for name in ["frame", *names])} from {dataset.table} order by recording, frame""",
         {"labels": list(dataset.labels)},
         versions=at,
     ).fetchnumpy()
-    frames = np.stack([np.asarray(columns[name], dtype=np.float32) for name in names], axis=1)
+    frames = np.empty((len(columns["code"]), len(dataset.channels)), dtype=np.float32)
+    for i, channel in enumerate(dataset.channels):
+        frames[:, i] = columns[channel.name]
     codes = np.asarray(columns["code"], dtype=np.int32)
     recordings, start = [], 0
     for name, group, n in heads:
         spans = _spans(codes[start : start + n], dataset.labels)
-        recordings.append(Recording(name=name, group=group, frames=frames[start : start + n], spans=spans))
+        own = {each.name: _field_values(columns[each.name][start : start + n], each) for each in dataset.fields}
+        recordings.append(Recording(name=name, group=group, frames=frames[start : start + n], spans=spans, fields=own))
         start += n
-    _prove(dataset, digest_frames(recordings, dataset.channels, dataset.rate_hz))
+    _prove(dataset, digest_frames(recordings, dataset.channels, dataset.rate_hz, dataset.fields))
     return recordings
 
 
@@ -213,8 +219,8 @@ def _freeze_records(ws: Workspace, name: str, records: RecordRows, parents: Sequ
     check_records(records)
     first = parents[0]
     for parent in parents[1:]:
-        if (parent.channels, parent.rate_hz) != (first.channels, first.rate_hz):
-            raise ContractError(f"freeze: {parent.ref} and {first.ref} differ in channels or rate")
+        if (parent.channels, parent.rate_hz, parent.fields) != (first.channels, first.rate_hz, first.fields):
+            raise ContractError(f"freeze: {parent.ref} and {first.ref} differ in channels, fields or rate")
     for parent in parents:
         if parent.record_program not in {"", records.program_digest}:
             raise ContractError(
@@ -230,7 +236,7 @@ def _freeze_records(ws: Workspace, name: str, records: RecordRows, parents: Sequ
     version = DatasetVersion(
         name=name, version=_next(ws, name), digest=digest, rows=len(records.ids), recordings=0, labels=labels,
         channels=first.channels, rate_hz=first.rate_hz, parents=tuple(p.ref for p in parents),
-        record_program=records.program_digest, delta_version=-1, made_ms=_now_ms(),
+        record_program=records.program_digest, delta_version=-1, made_ms=_now_ms(), fields=first.fields,
     )  # fmt: skip
     columns = {
         "device": [identity[0] for identity in records.ids],
@@ -253,6 +259,7 @@ def _commit(ws: Workspace, version: DatasetVersion, columns: dict[str, Any]) -> 
         "labels": json.dumps(version.labels),
         "channels": json.dumps([[c.name, c.unit, c.scale, c.offset] for c in version.channels]),
         "parents": json.dumps(version.parents),
+        "fields": json.dumps([[each.name, each.kind] for each in version.fields]),
     }
     ws.tables.append(VERSIONS, {name: [value] for name, value in row.items()})
     facts = {name: fields[name] for name in ("digest", "rows", "recordings", "labels", "delta_version")}
@@ -266,7 +273,8 @@ def _version(row: dict[str, Any]) -> DatasetVersion:
         for name, unit, scale, offset in json.loads(row["channels"])
     )
     lists = {name: tuple(json.loads(row[name])) for name in ("labels", "parents")}
-    return DatasetVersion(**{**row, **lists, "channels": channels})
+    fields = tuple(Field(name=name, kind=kind) for name, kind in json.loads(row.get("fields") or "[]"))
+    return DatasetVersion(**{**row, **lists, "channels": channels, "fields": fields})
 
 
 def _find(ws: Workspace, name: str, digest: str) -> DatasetVersion | None:
@@ -292,7 +300,18 @@ def _label_order(project: Project, recordings: Sequence[Recording]) -> tuple[str
     return (*named, *sorted(found - set(named)))
 
 
-def _frame_columns(recordings: Sequence[Recording], channels: Sequence[Channel]) -> dict[str, Any]:
+def _field_values(column: Any, each: Field) -> Any:
+    """As a recording has them: a column of a query masks what is null."""
+    import numpy as np
+
+    if each.kind == "text":
+        return [None if value is None else str(value) for value in np.ma.asarray(column).tolist()]
+    return np.ascontiguousarray(np.ma.filled(column.astype(np.float64), np.nan))
+
+
+def _frame_columns(
+    recordings: Sequence[Recording], channels: Sequence[Channel], fields: Sequence[Field]
+) -> dict[str, Any]:
     import numpy as np
 
     labels: list[str | None] = []
@@ -308,7 +327,14 @@ def _frame_columns(recordings: Sequence[Recording], channels: Sequence[Channel])
         "frame": np.concatenate([np.arange(len(r.frames), dtype=np.int64) for r in recordings]),
         "label": labels,
         **{channel.name: frames[:, i] for i, channel in enumerate(channels)},
+        **{each.name: _joined([recording.fields[each.name] for recording in recordings]) for each in fields},
     }
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    import numpy as np
+
+    return [value for part in parts for value in part] if isinstance(parts[0], list) else np.concatenate(parts)
 
 
 def _spans(codes: Any, labels: Sequence[str]) -> Any:

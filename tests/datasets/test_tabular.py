@@ -1,0 +1,134 @@
+"""Tables of records: each line a record of numbers and texts, frozen with what is missing, split by group."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from cloud_trainer.datasets import freeze, load, read_frames
+from cloud_trainer.project import Project
+from cloud_trainer.project import load as load_project
+from cloud_trainer.workspace import Workspace
+from edge_runtime.errors import ContractError, UsageError
+from tests.datasets.sample import edit, write_project
+
+TOML = """
+[project]
+name = "pumps"
+
+[data]
+files = ["pumps.csv"]
+
+[[field]]
+name = "torque"
+column = "Torque [Nm]"
+
+[[field]]
+name = "type"
+kind = "text"
+
+[labels]
+column = "state"
+names = { 0 = "fine", 1 = "worn" }
+
+[features]
+list = ["torque:value"]
+"""
+LINES = [
+    "Torque [Nm],type,state,site",
+    '40.5,L,0,north',
+    ',"M, large",1,north',
+    '1e3,,0,south',
+    'nan,Łódź,1,south',
+]  # fmt: skip
+
+
+def write_table(folder: Path, lines: list[str], toml: str = TOML) -> tuple[Project, Workspace]:
+    (folder / "pumps.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "edgeloop.toml").write_text(toml, encoding="utf-8")
+    project = load_project(folder)
+    return project, Workspace(folder / "ws")
+
+
+def test_numbers_texts_and_what_is_missing_are_frozen_as_they_are(tmp_path: Path) -> None:
+    project, ws = write_table(tmp_path, LINES, TOML + '[groups]\ncolumn = "site"\n')
+    version = freeze(project, ws)
+    assert [(f.name, f.kind) for f in version.fields] == [("torque", "number"), ("type", "text")]
+    assert (version.rows, version.recordings, version.channels) == (4, 2, ())
+    north, south = read_frames(ws, load(ws, "pumps@1"))
+    assert (north.name, north.group, north.frames.shape) == ("north", "north", (2, 0))
+    assert north.fields["type"] == ["L", "M, large"]
+    assert north.fields["torque"][0] == 40.5
+    assert math.isnan(float(north.fields["torque"][1] or 0))
+    assert south.fields["type"] == [None, "Łódź"]
+    assert [tuple(span) for span in south.spans] == [(0, 1, "fine"), (1, 2, "worn")]
+    assert freeze(project, ws).ref == version.ref
+
+
+def test_a_changed_cell_is_a_new_version(tmp_path: Path) -> None:
+    project, ws = write_table(tmp_path, LINES)
+    first = freeze(project, ws)
+    changed = [*LINES[:2], LINES[2].replace("M, large", "M"), *LINES[3:]]
+    (tmp_path / "pumps.csv").write_text("\n".join(changed) + "\n", encoding="utf-8")
+    assert freeze(project, ws).digest != first.digest
+
+
+def test_a_row_that_stands_twice_is_in_one_group(tmp_path: Path) -> None:
+    """Without groups, rows are dealt by their content: a copy never sits on the other side of a split."""
+    lines = [LINES[0], *(f"{i % 50},L,{i % 2},x" for i in range(200))]
+    project, ws = write_table(tmp_path, lines)
+    freeze(project, ws)
+    groups: dict[float, set[str]] = {}
+    for recording in read_frames(ws, load(ws, "pumps")):
+        for value in recording.fields["torque"]:
+            groups.setdefault(float(value or 0), set()).add(recording.group)
+    assert len(groups) == 50
+    assert all(len(found) == 1 for found in groups.values())
+    assert len(set.union(*groups.values())) > 10
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("forty,L,0,north", "line 6, column 'Torque [Nm]': 'forty' is no number"),
+        ("4,L,,north", "line 6, column 'state': it is empty"),
+        ("4,L,2,north", "label '2' is neither in labels.names"),
+        ("4,L,0", "line 6: 3 cells, the header has 4"),
+    ],
+)
+def test_a_broken_line_is_refused_by_place(tmp_path: Path, line: str, says: str) -> None:
+    project, ws = write_table(tmp_path, [*LINES, line])
+    with pytest.raises(ContractError) as caught:
+        freeze(project, ws)
+    assert says in str(caught.value)
+    assert not ws.tables.names()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('kind = "text"', 'kind = "date"', "field[1].kind: want one of number, text"),
+        ('name = "type"', 'name = "torque"', "field[1].name: want each field once"),
+        ('[labels]\ncolumn = "state"', '[labels]\nindex = {file="a.csv",label_column="b"}', "labels"),
+    ],
+)
+def test_a_wrong_project_is_refused_by_key(tmp_path: Path, old: str, new: str, says: str) -> None:
+    with pytest.raises((UsageError, ContractError)) as caught:
+        freeze(*write_table(tmp_path, LINES, TOML.replace(old, new)))
+    assert says in str(caught.value)
+
+
+def test_fields_stand_beside_the_channels_of_a_recording(tmp_path: Path) -> None:
+    path = write_project(tmp_path)
+    for file in (tmp_path / "rec").glob("*.csv"):
+        head, *rows = file.read_text(encoding="utf-8").splitlines()
+        lines = [f"{row},{'a' if i < 50 else ''}" for i, row in enumerate(rows)]
+        file.write_text("\n".join([head + ",site", *lines]) + "\n", encoding="utf-8")
+    project = load_project(edit(path, "[labels.index]", '[[field]]\nname = "site"\nkind = "text"\n\n[labels.index]'))
+    ws = Workspace(tmp_path / "ws")
+    freeze(project, ws)
+    for recording in read_frames(ws, load(ws, "sample")):
+        assert recording.frames.shape == (100, 2)
+        assert recording.fields["site"] == ["a"] * 50 + [None] * 50
