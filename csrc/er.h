@@ -279,8 +279,7 @@ typedef struct er_walk er_walk;
  * between them and, for a frame filled at an end, the frames on both sides of it included. */
 typedef struct er_span {
     uint64_t first, last;
-    uint32_t flags; /* ER_FLAG_FILLED, ER_FLAG_RESET */
-    uint32_t reserved;
+    uint64_t flags; /* ER_FLAG_FILLED, ER_FLAG_RESET */
 } er_span;
 
 /* Bytes er_walk_init() needs; 0 if the program is out of range. */

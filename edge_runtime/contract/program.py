@@ -23,6 +23,7 @@ from edge_runtime.contract.checks import (
     wrong,
 )
 from edge_runtime.contract.document import read_json, write_json
+from edge_runtime.contract.timing import Timing, read_timing
 
 T = TypeVar("T")
 
@@ -171,6 +172,7 @@ class Program:
         features: 1..1024, names unique; those on windows first, then those on fields.
         filters: 0..64 derived channels; their names are unique among those of channels.
         fields: 0..256, names unique.
+        timing: What the times of frames mean; a policy needs channels and 0.001..100000 Hz.
         extra: Fields of a newer minor version.
     """
 
@@ -181,6 +183,7 @@ class Program:
     features: tuple[Feature, ...]
     filters: tuple[Filter, ...] = ()
     fields: tuple[Field, ...] = ()
+    timing: Timing = Timing()  # noqa: RUF009 - frozen
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -196,6 +199,9 @@ class Program:
         count(len(self.features), "program.features", low=1, high=MAX_FEATURES)
         unique([feature.name for feature in self.features], "program.features")
         self._check_places()
+        self.timing.check_rate(self.rate_hz)
+        if self.timing and not self.channels:
+            raise wrong("program.timing", "none where there are no channels", self.timing.policy)
 
     def _check_places(self) -> None:
         for i, each in enumerate(self.filters):
@@ -242,6 +248,8 @@ class Program:
             ]
         if self.fields:
             fields["fields"] = [{"name": each.name, "kind": each.kind} for each in self.fields]
+        if self.timing:
+            fields["timing"] = {"policy": self.timing.policy, "most_frames": self.timing.most_frames}
         return write_json("program", fields, self.extra)
 
     @classmethod
@@ -260,6 +268,7 @@ class Program:
             features=tuple(map(_feature, take(fields, "features", list, what="program", high=MAX_FEATURES))),
             filters=tuple(map(_filter, _some(fields, "filters", MAX_FILTERS))),
             fields=tuple(map(_field, _some(fields, "fields", MAX_FIELDS))),
+            timing=read_timing(fields),
             extra=fields,
         )
 

@@ -8,13 +8,19 @@ from edge_runtime.native.forest import Forest
 from edge_runtime.native.program import Operator, batch, check_program, operators, state_bytes
 from edge_runtime.native.status import fpu_check
 from edge_runtime.native.stream import Decision, Stream
+from edge_runtime.native.walk import FILLED, RESET, ClockCounts, Walked, batch_at
 
 __all__ = [
+    "FILLED",
+    "RESET",
+    "ClockCounts",
     "Decision",
     "Forest",
     "Operator",
     "Stream",
+    "Walked",
     "batch",
+    "batch_at",
     "check_program",
     "fpu_check",
     "operators",

@@ -42,6 +42,13 @@ class Operator:
 
 
 KINDS = ("window", "filter", "row")
+POLICIES = {
+    "none": lib.ER_TIME_NONE,
+    "hold": lib.ER_TIME_HOLD,
+    "interpolate": lib.ER_TIME_INTERPOLATE,
+    "mark": lib.ER_TIME_MARK,
+    "reset": lib.ER_TIME_RESET,
+}
 TAPERS = {"none": lib.ER_TAPER_NONE, "hann": lib.ER_TAPER_HANN, "hamming": lib.ER_TAPER_HAMMING}
 
 
@@ -87,6 +94,7 @@ def bind(program: Program) -> tuple[Any, Any]:
             "channels": channels,
             "features": features,
             "filters": filters,
+            "timing": {"policy": POLICIES[program.timing.policy], "most": program.timing.most_frames},
         },
     )
     return bound, (channels, filters, features)

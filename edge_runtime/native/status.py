@@ -12,6 +12,10 @@ Floats: TypeAlias = Any
 """float32 values behind the buffer protocol: memoryview, array, numpy array (on 3.11 no type names all three)."""
 
 
+Times: TypeAlias = Any
+"""int64 values behind the buffer protocol [µs], or None."""
+
+
 def text_of(status: int) -> str:
     """What the core says of `status`."""
     return str(ffi.string(lib.er_status_text(status)).decode())
@@ -42,11 +46,29 @@ def floats(data: Floats, *, what: str) -> tuple[Any, int, Any]:
     view = memoryview(data)
     if view.format != "f" or not view.c_contiguous:
         raise ValueError(f"{what}: want contiguous float32, got format {view.format!r}, strides {view.strides}")
-    pinned = ffi.from_buffer("float[]", view)
+    address, keep = _pin(view)
+    return ffi.cast("float *", address), view.nbytes // 4, keep
+
+
+def times_of(data: Times) -> tuple[Any, int, Any]:
+    """(`int64_t *` on `data`, number of times, what the caller must hold), as `floats`.
+
+    Raises:
+        ValueError: Not int64, or not contiguous.
+    """
+    view = memoryview(data)
+    if view.format not in {"q", "l"} or view.itemsize != 8 or not view.c_contiguous:
+        raise ValueError(f"times: want contiguous int64 [µs], got format {view.format!r}, strides {view.strides}")
+    address, keep = _pin(view)
+    return ffi.cast("int64_t *", address), view.nbytes // 8, keep
+
+
+def _pin(view: memoryview) -> tuple[int, Any]:
+    pinned = ffi.from_buffer(view)
     address = int(ffi.cast("uintptr_t", pinned))
     ffi.release(pinned)
     keep = ffi.from_buffer(view.obj) if isinstance(view.obj, (array, bytearray)) else view.obj  # these can move
-    return ffi.cast("float *", address), view.nbytes // 4, keep
+    return address, keep
 
 
 def memory(nbytes: int) -> Any:

@@ -14,7 +14,8 @@ from edge_runtime.errors import ContractError
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.forest import Forest
 from edge_runtime.native.program import config_of
-from edge_runtime.native.status import Floats, floats, fpu_check, memory, text_of
+from edge_runtime.native.status import Floats, Times, floats, fpu_check, memory, text_of, times_of
+from edge_runtime.native.walk import ClockCounts
 
 STATUS = {lib.ER_OK: "decision", lib.ER_AGAIN: "more", lib.ER_SCORES: "scores"}
 
@@ -65,6 +66,9 @@ class Stream:
         self._frames: Floats = None
         self._frame_ptr, self._n_frames = ffi.NULL, 0
         self._pinned: object = None
+        self._times: Times = None
+        self._time_ptr, self._n_times = ffi.NULL, 0
+        self._pinned_times: object = None
         self._taken, self._out = ffi.new("uint32_t *"), ffi.new("er_decision *")
         self._outside = ffi.new("double[]", self._n_classes)
         self.status = "more"
@@ -98,26 +102,41 @@ class Stream:
 
     # ---- frames in, decisions out
 
-    def step(self, frames: Floats, start: int, n: int) -> int:
+    def step(self, frames: Floats, start: int, n: int, times: Times = None) -> int:
         """Frames taken: up to `n`, or fewer where a window got complete; then see `status`.
 
         Args:
             frames: float32, row-major, raw units. Bound while the same object is given again; fill it anew freely.
             start: First frame to take.
             n: Frames after it that may be taken.
+            times: int64 [µs], one a frame of `frames`, where the program has a timing policy; None: the frames
+                stand one period apart. A frame that fills a gap is given again until it is taken.
 
         Raises:
-            ValueError: Outside `frames`, or the last window still waits for `decide`.
+            ValueError: Outside `frames` or `times`, or the last window still waits for `decide`.
         """
         if frames is not self._frames:
             self._bind(frames)
         if start < 0 or n < 0 or start + n > self._n_frames:
             raise ValueError(f"frames {start}..{start + n} are outside the buffer's 0..{self._n_frames}")
-        status = lib.er_step(self._handle, self._frame_ptr + start * self._n_channels, n, self._taken, self._out)
+        at = self._frame_ptr + start * self._n_channels
+        if times is None:
+            status = lib.er_step(self._handle, at, n, self._taken, self._out)
+        else:
+            moments = self._times_at(times, start, n)
+            status = lib.er_step_at(self._handle, at, moments, n, self._taken, self._out)
         if status < 0:
             raise ValueError(f"window {self.windows} waits for scores: call decide() first")
         self.status = STATUS[status]
         return int(self._taken[0])
+
+    def _times_at(self, times: Times, start: int, n: int) -> Any:
+        if times is not self._times:
+            self._time_ptr, self._n_times, self._pinned_times = times_of(times)
+            self._times = times
+        if start + n > self._n_times:
+            raise ValueError(f"frames {start}..{start + n} are outside the 0..{self._n_times} of times")
+        return self._time_ptr + start
 
     def _bind(self, frames: Floats) -> None:
         pointer, n, keep = floats(frames, what="frames")
@@ -158,6 +177,13 @@ class Stream:
     def windows(self) -> int:
         """Number of the next window."""
         return int(lib.er_stream_windows(self._handle))
+
+    @property
+    def clock(self) -> ClockCounts:
+        """What the clock has met since the stream began; all 0 without a timing policy."""
+        counts = ffi.new("er_clock_counts *")
+        lib.er_stream_clock(self._handle, counts)
+        return ClockCounts(counts.duplicates, counts.late, counts.filled, counts.resets)
 
     # ---- summary
 
@@ -229,7 +255,7 @@ class Stream:
 
 
 def _difference(old: Program, new: Program) -> str:
-    for what in ("rate_hz", "window_frames", "hop_frames"):
+    for what in ("rate_hz", "window_frames", "hop_frames", "timing"):
         if getattr(old, what) != getattr(new, what):
             return f"{what} was {getattr(old, what)}, is {getattr(new, what)}"
     if len(old.channels) != len(new.channels):

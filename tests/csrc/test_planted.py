@@ -11,6 +11,15 @@ import pytest
 from tests.csrc.targets import CSRC, RECIPE, need
 
 BUGS = [  # (test program, file, right, wrong)
+    ("test_clock", "er_clock.c", "c->period + error / 256", "c->period - error / 256"),
+    ("test_clock", "er_clock.c", "past < -1 - most", "0"),
+    ("test_clock", "er_clock.c", "if (past < 0) return drop", "if (past == -1) return drop"),
+    ("test_clock", "er_clock.c", "if (past > most ||", "if (past > most + 1 ||"),
+    ("test_clock", "er_clock.c", "return a / b - (a % b < 0);", "return a / b;"),
+    ("test_clock", "er_clock.c", "back < n) held", "1) held"),
+    ("test_feed", "er_feed.c", "return 0;\n        er_clock_fill", "return f->clock->made = 0;\n        er_clock_fill"),
+    ("test_feed", "er_feed.c", "if (verdict == ER_RESET) start_anew(f, w);", ""),
+    ("test_feed", "er_stream.c", "if (c && c->counts.resets != resets)", "if (0)"),
     ("test_ranks", "er_ranks.c", "if (next == end) sort_around(r, next);", "(void)end;"),
     ("test_ranks", "er_ranks.c", "add_up(at, 256);", "add_up(at, 255);"),
     ("test_ranks", "er_ranks.c", "n <= FEW ? sort_few(x, n) : sort_many", "n <= FEW ? (void)0 : sort_many"),
