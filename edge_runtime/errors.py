@@ -41,6 +41,6 @@ class BudgetError(EdgeloopError):
 
 
 class TransportError(EdgeloopError):
-    """Link or broker failed: retry with back-off."""
+    """Link, broker or a live source failed: retry with back-off."""
 
     exit_code = 6

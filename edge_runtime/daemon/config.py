@@ -86,7 +86,7 @@ class StreamConfig:
         period_windows, period_s: a summary covers at least both.
         sample_k: records kept of a period.
         probation_windows: decisions a new bundle makes before it is confirmed.
-        decisions: any of `stdout`, `mqtt`.
+        decisions: any of `stdout`, `mqtt` (the `dec/` topic), `unix:PATH` (a Unix socket, beside the config file).
     """
 
     name: str
@@ -142,7 +142,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "stream.at_end": ("stop", "wait"),
-    "stream.decisions": ("stdout", "mqtt"),
+    "stream.decisions": ("stdout", "mqtt", "unix:PATH"),
 }
 IDS = ("device.site", "device.id", "stream.name")
 
@@ -234,7 +234,10 @@ def _found(stream: StreamConfig, folder: Path, broker: Mapping[str, str]) -> Str
         source = located(stream.source, folder=folder, broker=broker)
     except UsageError as why:
         raise UsageError(f"stream.source: {why}", hint=why.hint) from None
-    return replace(stream, source=source, bundle=str(folder / stream.bundle) if stream.bundle else "")
+    decisions = tuple(f"unix:{folder / item[5:]}" if item.startswith("unix:") else item for item in stream.decisions)
+    return replace(
+        stream, source=source, decisions=decisions, bundle=str(folder / stream.bundle) if stream.bundle else ""
+    )
 
 
 def _known(given: Mapping[str, Any], allowed: tuple[str, ...], *, where: str) -> None:
@@ -262,6 +265,12 @@ def _table(kind: type[T], given: object, name: str) -> T:
         raise UsageError(f"[{name}]: {missing[0]} is missing", hint=f"add {missing[0]} = ...") from None
 
 
+def _fits(item: str, choice: str) -> bool:
+    """Whether *item* is `kind:something`, where the choice is `kind:SOMETHING`."""
+    kind, _, rest = choice.partition(":")
+    return bool(rest) and item.startswith(f"{kind}:") and len(item) > len(kind) + 1
+
+
 def _required(kind: type[Any]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.default is MISSING)
 
@@ -279,7 +288,7 @@ def _value(value: object, want: Any, where: str) -> Any:
         items = (value,) if isinstance(value, str) else ()
     allowed = CHOICES.get(where)
     for item in items:
-        if allowed and item not in allowed:
+        if allowed and not any(item == one or _fits(item, one) for one in allowed):
             raise UsageError(f"{where}: {item!r} is not one of {', '.join(allowed)}")
         if where in IDS:
             try:

@@ -17,11 +17,13 @@ from edge_runtime.contract.bundle import Bundle
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.program import Program
 from edge_runtime.daemon.config import StreamConfig
+from edge_runtime.daemon.losses import Losses
 from edge_runtime.daemon.period import Period
+from edge_runtime.daemon.steady import SteadySource
 from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for
 from edge_runtime.errors import ContractError
 from edge_runtime.native import Decision, Stream
-from edge_runtime.sources import Source, is_live, open_source
+from edge_runtime.sources import Source, is_live, may_wait, open_source
 from edge_runtime.spool import Draft
 
 BLOCK_FRAMES = 1024
@@ -61,11 +63,18 @@ def load(bundle: Bundle) -> Loaded:
 class Sink(Protocol):
     """Takes finished decisions; must not block on a network."""
 
-    def emit(self, line: Mapping[str, object]) -> None:
+    @property
+    def dropped(self) -> int:
+        """Decisions that a reader who does not keep up has lost; grows."""
+
+    def emit(self, decision: Mapping[str, object], /) -> None:
         """Take one decision."""
 
     def flush(self) -> None:
         """Pass on what was taken."""
+
+    def close(self) -> None:
+        """No more comes."""
 
 
 class Submit(Protocol):
@@ -102,7 +111,8 @@ class Runner(threading.Thread):
         self._loaded = loaded
         self._device, self._epoch = device, epoch
         self._sinks, self._submit, self._report = list(sinks), submit, report
-        self._is_live = is_live(config.source)
+        self._is_live, self._may_wait = is_live(config.source), may_wait(config.source)
+        self._losses = Losses()
         self._halt = threading.Event()
         self._lock = threading.Lock()
         self._next: Loaded | None = None
@@ -113,7 +123,13 @@ class Runner(threading.Thread):
         self._pace: tuple[float, int] | None = None
         if checkpoint is not None:
             self._restore(*checkpoint)
-        self._source = self._open_source()
+        self._source = SteadySource(
+            self._open_source,
+            is_live=self._is_live,
+            halt=self._halt,
+            on_fault=self._source_failed,
+            on_return=lambda: self._after_outage("the source was away"),
+        )
 
     # ---- from other threads ------------------------------------------------
 
@@ -148,11 +164,12 @@ class Runner(threading.Thread):
         """Decide until the end, then commit what is left."""
         try:
             if self._is_live and self.checkpoint is not None:
-                self._after_outage()
+                self._after_outage("the device was away")
             ended = self._loop()
             if ended:  # a whole recording was decided: its last period is complete
                 self._commit(finish=True)
-                self._report(self.config.name, "stop", {"reason": "end of recording", "windows": self.windows})
+                what = "end of the stream" if self._is_live else "end of recording"
+                self._report(self.config.name, "stop", {"reason": what, "windows": self.windows})
                 if self.config.at_end == "wait":
                     self._wait_at_end()
             else:
@@ -161,17 +178,24 @@ class Runner(threading.Thread):
             self.failure = error
             self._report(self.config.name, "fault", {"error": type(error).__name__, "message": str(error)})
         finally:
+            for sink in self._sinks:
+                sink.close()
             self._source.close()
 
-    def _after_outage(self) -> None:
-        """A live source went on while we were away: close the old period and start with an empty window."""
+    def _source_failed(self, error: Exception, wait_s: float) -> None:
+        self._commit(finish=False)
+        fields = {"error": type(error).__name__, "message": str(error)}
+        self._report(self.config.name, "fault", fields | {"retry_s": round(wait_s)})
+
+    def _after_outage(self, reason: str) -> None:
+        """A live source went on while we, or it, were away: close the old period and start with an empty window."""
         self._commit(finish=True)
         marks = self._period.marks
         self._base_frames, self._base_windows = self._frame(), self.windows
         self._loaded = load(self._loaded.bundle)
         self._period = self._new_period(self._loaded)
         self._period.marks.period, self._period.marks.drops = marks.period, marks.drops
-        self._report(self.config.name, "gap", {"reason": "the device was away", "window": self.windows})
+        self._report(self.config.name, "gap", {"reason": reason, "window": self.windows})
 
     def _wait_at_end(self) -> None:
         while not self._halt.wait(0.1):
@@ -254,8 +278,7 @@ class Runner(threading.Thread):
         self._period = self._new_period(new)
         self._period.marks.period, self._period.marks.drops = marks.period, marks.drops
         if reopen:
-            self._source.close()
-            self._source = self._open_source()
+            self._source.reopen()
             self._pace = None  # another rate counts from here
         self._commit(finish=False)
         self._report(self.config.name, "swapped", {"from": old.digest, "to": new.digest, "window": window})
@@ -283,17 +306,27 @@ class Runner(threading.Thread):
 
     def _commit(self, *, finish: bool) -> None:
         self._flush()  # a decision is out before the checkpoint that goes past it
+        self._tell_losses(period_ends=finish)
         if self._is_refused:
             return
         drafts = self._period.finish(self._loaded.stream) if finish else []
         data = self._save()
         self.checkpoint = (data, self._loaded)
-        if self._submit(drafts, {self.config.name: data}, may_wait=not self._is_live):
+        if self._submit(drafts, {self.config.name: data}, may_wait=self._may_wait):
             return
         if self._is_live:
             self._period.marks.drops += sum(draft.rows for draft in drafts)
         else:
             self._is_refused = True  # no later checkpoint may go past these drafts: the next start makes them again
+
+    def _tell_losses(self, *, period_ends: bool) -> None:
+        """Put lost decisions into the summary, and an event for all that was lost."""
+        counts = {**self._source.counts, "decisions": sum(sink.dropped for sink in self._sinks)}
+        new = self._losses.news(counts, period_ends=period_ends)
+        self._period.marks.drops += new.get("decisions", 0)
+        if new:
+            lost = ", ".join(f"{name} {n}" for name, n in new.items())
+            self._report(self.config.name, "fault", {"error": "Lost", "message": f"lost: {lost}", **new})
 
     def _flush(self) -> None:
         for sink in list(self._sinks):

@@ -20,11 +20,12 @@ from edge_runtime.daemon import budget, letters
 from edge_runtime.daemon.config import Config, StreamConfig
 from edge_runtime.daemon.decide import Loaded, Runner, Sink, load
 from edge_runtime.daemon.lock import lock_state
-from edge_runtime.daemon.sinks import MqttSink, StdoutSink
+from edge_runtime.daemon.sinks import MqttSink, Stdout, StdoutSink
+from edge_runtime.daemon.socket_sink import LineServer, SocketSink
 from edge_runtime.engines import load_bundle
 from edge_runtime.errors import ContractError, EdgeloopError, TransportError, TrustError, UsageError
 from edge_runtime.native import fpu_check
-from edge_runtime.sources import short_name
+from edge_runtime.sources import may_wait, short_name
 from edge_runtime.spool import Draft, Gap, Spool, SpoolWorker
 from edge_runtime.transport import Courier, Endpoint, Letter, LinkThread, MqttLink, Tls
 from edge_runtime.transport.link import client_id
@@ -65,6 +66,8 @@ class Daemon:
         self._link: LinkThread | None = None
         self._mqtt: MqttLink | None = None
         self._trouble = ""  # of the link, told once
+        self._stdout = Stdout()
+        self._servers: dict[str, LineServer] = {}
         self._halt = threading.Event()
 
     def run(self) -> int:
@@ -206,20 +209,30 @@ class Daemon:
             self._link.start()
 
     def _runner(self, slot: Slot, checkpoint: tuple[bytes, Loaded | None] | None) -> Runner:
-        device = self._config.device
-        sinks: list[Sink] = [StdoutSink()] if "stdout" in slot.config.decisions else []
-        if "mqtt" in slot.config.decisions and self._courier:
-            sinks.append(MqttSink(self._courier.post, site=device.site, device=device.id, stream=slot.config.name))
         return Runner(
             slot.config,
             slot.loaded,
-            device=device.id,
+            device=self._config.device.id,
             epoch=self._worker.epoch,
-            sinks=sinks,
+            sinks=self._sinks(slot.config),
             submit=self._submit,
             report=lambda *event: self._inbox.put(("event", event)),
             checkpoint=checkpoint,
         )
+
+    def _sinks(self, stream: StreamConfig) -> list[Sink]:
+        """Return new sinks of *stream*; stdout and the sockets behind them are shared."""
+        device, sinks = self._config.device, list[Sink]()
+        for where in stream.decisions:
+            kind, _, path = where.partition(":")
+            if kind == "stdout":
+                sinks.append(StdoutSink(self._stdout, may_wait=may_wait(stream.source)))
+            elif kind == "mqtt" and self._courier:
+                sinks.append(MqttSink(self._courier.post, site=device.site, device=device.id, stream=stream.name))
+            elif kind == "unix":
+                self._servers[path] = self._servers.get(path) or LineServer(Path(path))
+                sinks.append(SocketSink(self._servers[path]))
+        return sinks
 
     def _checkpoint(self, slot: Slot) -> tuple[bytes, Loaded | None] | None:
         """Return the saved state of a stream with the bundle that made it, None where that is gone or broken."""
@@ -418,6 +431,8 @@ class Daemon:
             if slot.runner is not None and slot.runner.ident is not None:
                 slot.runner.stop()
                 slot.runner.join(30)
+        for server in self._servers.values():
+            server.close()
         while not self._inbox.empty():
             kind, what = self._inbox.get()
             if kind == "event":

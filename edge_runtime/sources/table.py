@@ -30,6 +30,7 @@ class Kind:
         meaning: What it reads, in a line.
         is_live: It goes on while nobody reads and cannot go back; its clock is the device's.
         has_rows: It has an `open_rows`.
+        may_wait: Who feeds it waits for us, so nothing need be dropped when the spool or a reader of decisions is slow.
         is_single: One stream of a device at most can read it.
         options: The `key=value` words that it takes.
         paths: What of its words is found beside device.toml: `words` or nothing; `cwd` sets the option of that name.
@@ -41,6 +42,7 @@ class Kind:
     meaning: str
     is_live: bool = True
     has_rows: bool = False
+    may_wait: bool = False
     is_single: bool = False
     options: tuple[str, ...] = ()
     paths: Literal["", "words", "cwd"] = ""
@@ -50,11 +52,11 @@ class Kind:
 SOURCES: Final[dict[str, Kind]] = {
     "host": Kind(module="host", example="host", meaning="this machine's own counters, 1..50 Hz (Linux)"),
     "playback": Kind(
-        module="playback", example="playback run1.csv.gz run2.csv.gz", is_live=False, has_rows=True, options=TIME,
-        paths="words", meaning="recordings, one after another: CSV, WAV, Parquet",
+        module="playback", example="playback run1.csv.gz run2.csv.gz", is_live=False, may_wait=True, has_rows=True,
+        options=TIME, paths="words", meaning="recordings, one after another: CSV, WAV, Parquet",
     ),
     "stdin": Kind(
-        module="stdin", example="stdin format=csv", has_rows=True, is_single=True, options=FORMAT,
+        module="stdin", example="stdin format=csv", has_rows=True, may_wait=True, is_single=True, options=FORMAT,
         meaning="what is piped in",
     ),
     "exec": Kind(
@@ -83,6 +85,12 @@ def is_live(spec: str) -> bool:
     if kind is OWN:
         return bool(getattr(_module(kind).factory(_words(spec)[0]), "is_live", True))
     return kind.is_live
+
+
+def may_wait(spec: str) -> bool:
+    """Whether who feeds the source that `spec` names waits for us."""
+    kind = kind_of(spec)
+    return not is_live(spec) if kind is OWN else kind.may_wait
 
 
 def short_name(spec: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_trainer.rollout.keys import Keys, public_keys, signer
+from edge_runtime.contract.event import Event
 from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.spool import Spool
@@ -102,6 +103,9 @@ class Rig:
 
     def summaries(self) -> list[SummaryBatch]:
         return [SummaryBatch.from_bytes(s.payload) for s in self.sealed() if s.kind == "sum"]
+
+    def events(self) -> list[Event]:
+        return [Event.from_bytes(s.payload) for s in self.sealed() if s.kind == "ev"]
 
 
 def rows_of(batch: RecordBatch) -> list[tuple[int, tuple[int, int, float, bytes]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -245,6 +246,71 @@ def test_the_live_host_source_decides_and_goes_on_after_a_restart(rig: Rig) -> N
 
 def _has_more_than(rig: Rig, decisions: int) -> bool:
     return (rig.folder / "out.ndjson").exists() and len(rig.decisions()) > decisions
+
+
+SENSOR = """#!/bin/sh
+# 40 frames, then dead; the third life lasts.
+echo life >> lives
+i=0
+while [ $i -lt 40 ]; do echo "{\\"x\\": $i}"; i=$((i+1)); done
+[ "$(wc -l < lives)" -lt 3 ] && exit 7
+echo oops
+exec sleep 1000
+"""
+
+
+def test_a_live_stream_that_fails_comes_back_while_another_lives(rig: Rig) -> None:
+    """The command dies twice; each death is an event, each return begins with an empty window."""
+    (rig.folder / "sensor.sh").write_text(SENSOR)
+    (rig.folder / "sensor.sh").chmod(0o755)
+    other = '[[stream]]\nname = "n"\nsource = "playback run.csv"\nbundle = "tiny.elb"\nat_end = "wait"\n'
+    rig.write(source="exec ./sensor.sh", bottom=other, period_windows=5)
+    process = rig.start()
+    assert until(lambda: rig.log().count("the source was away") == 2, 30), rig.log()
+    each = windows_of(40)
+    assert until(lambda: len([d for d in rig.decisions() if d["stream"] == "m"]) == 3 * each), rig.log()
+    assert ended(process) == 0
+    assert [d["window"] for d in rig.decisions() if d["stream"] == "m"] == list(range(3 * each))
+    assert [d["window"] for d in rig.decisions() if d["stream"] == "n"] == list(range(windows_of(2000)))
+    faults = [e.fields for e in rig.events() if e.kind == "fault"]
+    assert "ended with status 7" in str(faults[0]["message"])
+    assert faults[0]["retry_s"] == 1
+
+
+def test_a_stalled_reader_of_stdout_costs_a_live_stream_lines_and_not_its_windows(rig: Rig) -> None:
+    """Nobody reads until all is decided; what was lost stands in an event and in the summaries."""
+    n = 100_000
+    (rig.folder / "sensor.sh").write_text(f"#!/bin/sh\nseq -f '[%.0f]' {n}; echo > fed; exec sleep 1000\n")
+    (rig.folder / "sensor.sh").chmod(0o755)
+    rig.write(source="exec ./sensor.sh", period_windows=1000)
+    with subprocess.Popen(rig.command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert until((rig.folder / "fed").exists, 60), "it waited for a reader"
+        process.terminate()
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    windows = [json.loads(line)["window"] for line in out.splitlines()]
+    assert windows == sorted(windows)
+    decided = sum(s.n_windows for s in rig.summaries())
+    assert decided > windows_of(n) // 2
+    lost = sum(s.drops for s in rig.summaries())
+    assert decided - 10_000 < lost < decided, "a pipe and 1024 lines hold the rest"
+    told = [e.fields for e in rig.events() if e.fields.get("error") == "Lost"]
+    assert sum(int(fields["decisions"]) for fields in told) >= lost
+
+
+def test_decisions_come_by_a_unix_socket(rig: Rig) -> None:
+    rig.write(speed=60.0, decisions=["unix:m.sock"])
+    process = rig.start()
+    path = rig.folder / "m.sock"
+    assert until(path.exists)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as reader:
+        reader.connect(str(path))
+        with reader.makefile("r") as lines:
+            windows = [json.loads(line)["window"] for line in lines]  # to the end of the daemon
+    assert process.wait(60) == 0
+    assert windows == list(range(windows[0], windows_of(2000)))
+    assert len(windows) > 100
+    assert not path.exists()
 
 
 @pytest.mark.planted

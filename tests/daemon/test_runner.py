@@ -41,6 +41,10 @@ class Station:
         assert isinstance(line["window"], int)
         self.waiting, self.last_window = self.waiting + 1, line["window"]
 
+    dropped = 0
+
+    def close(self) -> None: ...
+
     def flush(self) -> None:
         if self.fails:
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")

@@ -80,6 +80,14 @@ def test_every_source_stands_in_the_readme_with_its_example() -> None:
         assert found[name][1].startswith(kind.meaning)
 
 
+def test_every_sink_stands_in_the_readme_with_an_example() -> None:
+    from edge_runtime.daemon.config import CHOICES
+
+    for name in CHOICES["stream.decisions"]:
+        kind = name.partition(":")[0]
+        assert re.search(rf'^\| `{kind}` \| `decisions = \["{kind}[":]', README, re.M), name
+
+
 def test_only_native_imports_the_compiled_module() -> None:
     """import-linter reads sources and so does not see a compiled module."""
     for top in ("edge_runtime", "cloud_trainer"):
