@@ -1,8 +1,6 @@
-/* er_filters.c - stream filters that keep no state: one value out of the values of one moment. */
+/* er_filters.c - stream filters that keep no state: a value out of those of one moment. */
 #include "er_filters.h"
-
-/* One NaN for every value that is not finite. */
-static float number(float x) { return er_is_finite(x) ? x : er_nan(); }
+#include "er_ops.h"
 
 /* ---- calibrate: x * scale + offset [unit that the program gives it] ---- */
 
@@ -14,7 +12,8 @@ static int calibrate_ok(const float *param, float rate_hz)
 
 static void calibrate(const er_run *r)
 {
-    for (uint32_t i = 0; i < r->n; i++) r->out[i] = number(r->in[0][i] * r->param[0] + r->param[1]);
+    for (uint32_t i = 0; i < r->n; i++)
+        r->out[i] = er_number(r->in[0][i] * r->param[0] + r->param[1]);
 }
 
 /* ---- clip: x, or the limit that it passes [unit of x] ---- */
@@ -47,35 +46,63 @@ static void decimate_ratio(const float *param, uint32_t *up, uint32_t *down)
     *down = (uint32_t)param[0];
 }
 
-typedef struct decimate_state {
-    uint64_t skip; /* samples to pass over before the next one is taken */
-} decimate_state;
-
-static size_t decimate_state_bytes(const float *param, float rate_hz)
-{
-    (void)param, (void)rate_hz;
-    return sizeof(decimate_state);
-}
-
-static void decimate_reset(void *state, const void *table, const float *param)
-{
-    (void)table, (void)param;
-    ((decimate_state *)state)->skip = 0;
-}
-
-static int decimate_state_ok(const void *state, const void *table, const float *param)
-{
-    (void)table;
-    return ((const decimate_state *)state)->skip < (uint64_t)param[0];
-}
-
 static void decimate(const er_run *r)
 {
-    decimate_state *s = r->state;
+    const uint32_t n = (uint32_t)r->param[0];
     float *out = r->out;
+    for (uint32_t i = (n - r->first % n) % n; i < r->n; i += n) *out++ = er_number(r->in[0][i]);
+}
+
+/* ---- of several channels ---- */
+
+static int nothing_ok(const float *param, float rate_hz)
+{
+    (void)param, (void)rate_hz;
+    return 1;
+}
+
+/* x + y + .. [x], added in their order */
+static void add(const er_run *r)
+{
+    for (uint32_t i = 0; i < r->n; i++) r->out[i] = r->in[0][i] + r->in[1][i];
+    for (uint32_t s = 2; s < r->n_from; s++)
+        for (uint32_t i = 0; i < r->n; i++) r->out[i] += r->in[s][i];
+    for (uint32_t i = 0; i < r->n; i++) r->out[i] = er_number(r->out[i]);
+}
+
+/* x - y [x] */
+static void subtract(const er_run *r)
+{
+    for (uint32_t i = 0; i < r->n; i++) r->out[i] = er_number(r->in[0][i] - r->in[1][i]);
+}
+
+/* The length of sample i where a plain sum of squares leaves float's range. */
+static float scaled_length(const er_run *r, uint32_t i)
+{
+    float most = 0.0f, sum = 0.0f;
+    for (uint32_t s = 0; s < r->n_from; s++) {
+        const float size = __builtin_fabsf(r->in[s][i]);
+        if (!er_is_finite(size)) return er_nan();
+        most = most < size ? size : most;
+    }
+    const float scale = er_scale_of(most);
+    for (uint32_t s = 0; s < r->n_from; s++) {
+        const float x = r->in[s][i] * scale;
+        sum += x * x;
+    }
+    return er_number((float)((double)__builtin_sqrtf(sum) / (double)scale));
+}
+
+/* sqrt(x^2 + y^2 + ..) [x] */
+static void magnitude(const er_run *r)
+{
+    for (uint32_t i = 0; i < r->n; i++)
+        r->out[i] = r->in[0][i] * r->in[0][i] + r->in[1][i] * r->in[1][i];
+    for (uint32_t s = 2; s < r->n_from; s++)
+        for (uint32_t i = 0; i < r->n; i++) r->out[i] += r->in[s][i] * r->in[s][i];
     for (uint32_t i = 0; i < r->n; i++) {
-        if (s->skip == 0) *out++ = number(r->in[0][i]);
-        s->skip = s->skip == 0 ? (uint64_t)r->param[0] - 1 : s->skip - 1;
+        const float sum = r->out[i];
+        r->out[i] = sum > 1e-30f && sum < 1e38f ? __builtin_sqrtf(sum) : scaled_length(r, i);
     }
 }
 
@@ -99,9 +126,15 @@ static const er_filter_kernel ROWS[] = {
     {.info = {1002, ER_KIND_FILTER, 1, 1, 1, "decimate", "x", "a whole n, 2 <= n <= 4096", {2}},
      .params_ok = decimate_ok,
      .ratio = decimate_ratio,
-     .state_bytes = decimate_state_bytes,
-     .reset = decimate_reset,
-     .state_ok = decimate_state_ok,
      .run = decimate},
+    {.info = {1014, ER_KIND_FILTER, 0, 2, 8, "magnitude", "x", "", {0}},
+     .params_ok = nothing_ok,
+     .run = magnitude},
+    {.info = {1015, ER_KIND_FILTER, 0, 2, 8, "add", "x", "", {0}},
+     .params_ok = nothing_ok,
+     .run = add},
+    {.info = {1016, ER_KIND_FILTER, 0, 2, 2, "subtract", "x", "", {0}},
+     .params_ok = nothing_ok,
+     .run = subtract},
 };
 const er_filter_table er_filters = {ROWS, sizeof ROWS / sizeof *ROWS};

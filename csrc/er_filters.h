@@ -15,6 +15,9 @@ typedef struct er_filter_table {
     uint32_t n;
 } er_filter_table;
 
-extern const er_filter_table er_filters;
+extern const er_filter_table er_filters, er_filters_iir, er_filters_fir;
+
+/* One NaN for every value that is not finite. */
+static inline float er_number(float x) { return er_is_finite(x) ? x : er_nan(); }
 
 #endif

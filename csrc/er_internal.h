@@ -144,7 +144,9 @@ const er_kernel *er_kernel_find(uint16_t id);
 typedef struct er_run {
     const float *in[ER_MAX_FROM]; /* [n] each                                              */
     uint32_t n;                   /* samples in                                            */
-    float *out;                   /* samples out: as many as er_lane's count says          */
+    uint32_t first; /* samples of the window before these. A window starts at a whole sample out,
+                       so the place in the ratio follows from it and is no state             */
+    float *out;     /* samples out number ceil(first*up/down) .. ceil((first+n)*up/down) - 1 */
     const float *param;
     const void *table; /* what design() made                                    */
     void *state;       /* what reset() made and run() changed: no pointers      */
@@ -192,6 +194,7 @@ static inline uint32_t er_program_lanes(const er_program *p)
 typedef struct er_lane {
     er_pace pace;
     uint16_t taper;
+    uint32_t up, down;              /* samples out for samples (or frames) in                  */
     float rate_hz;                  /* of its samples                                          */
     float *row;                     /* [2 * pace.n], values not raw, contiguous                */
     uint32_t at;                    /* first sample of the window, 0..pace.n                   */

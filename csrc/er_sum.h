@@ -11,9 +11,9 @@
 
 enum { ER_SUM_LANES = 8, ER_SUM_BLOCK = 128 };
 
-/* What a term is made of: x[i] and up to two constants, the meaning of which the term gives. */
+/* What a term is made of: x[i], weights w[i] and constants, the meaning of which the term gives. */
 typedef struct er_terms {
-    const float *x;
+    const float *x, *w;
     float a, b;
     double s, m;
     uint32_t lag;

@@ -10,10 +10,15 @@ static er_lane lane_of(const er_program *p, const er_pace *pace, uint32_t c)
 {
     const int is_column = c < p->n_channels;
     const er_filter *f = is_column ? NULL : &p->filters[c - p->n_channels];
+    const er_filter_kernel *k = f ? er_filter_find(f->op) : NULL;
+    uint32_t up = 1, down = is_column ? p->channels[c].every : 1;
+    if (k && k->ratio) k->ratio(f->param, &up, &down);
     return (er_lane){.pace = pace[c],
+                     .up = up,
+                     .down = down,
                      .taper = f ? f->taper : p->channels[c].taper,
                      .rate_hz = er_program_rate(p, &pace[c]),
-                     .kernel = f ? er_filter_find(f->op) : NULL};
+                     .kernel = k};
 }
 
 static unsigned needs_of(const er_program *p, uint32_t channel)
@@ -135,16 +140,14 @@ void er_windows_reset(er_windows *w)
 
 /* ---- frames in ---- */
 
-/* Samples of lane c that `fill` frames since the start of the window have brought. A window starts
- * at a whole sample of every lane, so it depends on nothing else. */
+/* Samples of lane c after `fill` frames of the window. A window starts at a whole sample of every
+ * lane, so it depends on nothing else. The lanes that c reads are at `fill` already. */
 static uint32_t held_after(const er_windows *w, uint32_t c, uint32_t fill)
 {
-    const er_program *p = w->p;
-    if (c < p->n_channels) return (fill + p->channels[c].every - 1u) / p->channels[c].every;
-    const er_filter *f = &p->filters[c - p->n_channels];
-    uint32_t up = 1, down = 1;
-    if (w->lanes[c].kernel->ratio) w->lanes[c].kernel->ratio(f->param, &up, &down);
-    return (held_after(w, f->from[0], fill) * up + down - 1) / down;
+    const er_lane *lane = &w->lanes[c];
+    const uint32_t n =
+        lane->kernel ? w->lanes[w->p->filters[c - w->p->n_channels].from[0]].held : fill;
+    return (n * lane->up + lane->down - 1) / lane->down;
 }
 
 static void push_column(er_lane *lane, const er_program *p, uint32_t c, const float *x,
@@ -167,7 +170,8 @@ static void push_filter(er_windows *w, er_lane *lane, const er_filter *f, uint32
                   .n_from = f->n_from};
     for (uint32_t s = 0; s < f->n_from; s++) {
         const er_lane *from = &w->lanes[f->from[s]]; /* has taken these n samples already */
-        run.in[s] = from->row + from->at + from->held - n;
+        run.first = from->held - n;
+        run.in[s] = from->row + from->at + run.first;
     }
     if (n) lane->kernel->run(&run);
 }

@@ -3,7 +3,21 @@
 For tests and tools only: nothing on a device or in training computes a feature here.
 """
 
-from edge_runtime.features.reference import order, shape, spectrum, time
+from edge_runtime.features.reference import filters, filters_fir, filters_iir, order, shape, spectrum, time
+from edge_runtime.features.reference.filters import FILTERS
 from edge_runtime.features.reference.table import OPS, Reference, Tolerance, Window
 
-__all__ = ["OPS", "Reference", "Tolerance", "Window", "order", "shape", "spectrum", "time"]
+__all__ = [
+    "FILTERS",
+    "OPS",
+    "Reference",
+    "Tolerance",
+    "Window",
+    "filters",
+    "filters_fir",
+    "filters_iir",
+    "order",
+    "shape",
+    "spectrum",
+    "time",
+]

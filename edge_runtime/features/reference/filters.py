@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime.features.reference.table import Values, as_float32
 
@@ -69,6 +70,19 @@ def stream_filter(
     return register
 
 
+def over_numbers(x: Values, run: Callable[[Values], Values]) -> Values:
+    """`run` over the finite values alone, each result where its value stands; NaN in the other places."""
+    out, there = np.full(len(x), np.nan), np.isfinite(x)
+    if there.any():
+        out[there] = run(x[there])
+    return out
+
+
+def with_past(x: Values, n: int) -> NDArray[np.float64]:
+    """The last n values at each moment, oldest first, shape (len(x), n); before the first one stands its copy."""
+    return np.lib.stride_tricks.sliding_window_view(np.concatenate([np.full(n - 1, x[0]), x]), n)
+
+
 def finite(x: Values) -> Values:
     """NaN for what is not finite."""
     return np.where(np.isfinite(x), x, np.nan)
@@ -90,3 +104,23 @@ def clip(sources: Sequence[Values], _rate_hz: float, lo: float, hi: float) -> Va
 def decimate(sources: Sequence[Values], _rate_hz: float, n: float) -> Values:
     """Every n-th sample, the first one on [unit of x]; nothing is smoothed: put a lowpass before it."""
     return finite(sources[0])[:: int(n)]
+
+
+@stream_filter(1014, tolerance=2e-7, n_sources=3)
+def magnitude(sources: Sequence[Values], _rate_hz: float) -> Values:
+    """Length of the vector of 2..8 channels, sqrt(x^2 + y^2 + ..) [unit of x]; NaN where one of them is not finite."""
+    squares: Values = np.sum(np.square(finite(np.array(sources))), axis=0)
+    return np.sqrt(squares)
+
+
+@stream_filter(1015, tolerance=4e-7, n_sources=3)
+def add(sources: Sequence[Values], _rate_hz: float) -> Values:
+    """Sum of 2..8 channels [unit of x]; NaN where one of them, or a sum on the way, is not finite in float32."""
+    total: Values = np.sum(finite(np.array(sources)), axis=0)
+    return total
+
+
+@stream_filter(1016, tolerance=2e-7, n_sources=2)
+def subtract(sources: Sequence[Values], _rate_hz: float) -> Values:
+    """The first channel minus the second [unit of x]."""
+    return finite(sources[0]) - finite(sources[1])
