@@ -7,7 +7,7 @@ DEBIAN := mosquitto qemu-user-static qemu-system-arm clang llvm strace valgrind 
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-arm-none-eabi libnewlib-arm-none-eabi
 
-.PHONY: demo test check bench mutants clean setup system
+.PHONY: demo test check bench docs mutants clean setup system
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/cloud
@@ -27,6 +27,10 @@ check: $(VENV)/dev
 # make bench NAME=features prints a table and writes bench/results/features.json
 bench: $(VENV)/dev
 	$(BIN)/python -m bench $(NAME)
+
+# What is generated from the operator table: docs/operators.md, the builder's methods, the cost table.
+docs: $(VENV)/dev
+	$(BIN)/python -m tools
 
 # The planted bugs alone: every one of them must make its test fail.
 mutants: $(VENV)/dev

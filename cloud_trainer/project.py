@@ -40,6 +40,8 @@ class ChannelSpec:
     unit: str
     scale: float
     offset: float
+    every: int = 1
+    taper: str = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +109,13 @@ class Groups:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """The feature program, but for its channels."""
+    """The feature program, but for its channels: a file, or what to build it from."""
 
-    window_frames: int
-    hop_frames: int
-    list: tuple[str, ...]
+    window_frames: int = 0
+    hop_frames: int = 0
+    list: tuple[str, ...] = ()
+    derived: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    program: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,18 +176,11 @@ class Project:
         """The feature program that the project declares.
 
         Raises:
-            UsageError: A feature of `features.list` is none.
+            UsageError: A feature of `features.list` is none, or `features.program` names no program for these channels.
         """
-        from edge_runtime.contract.program import Channel
-        from edge_runtime.features import build_program
+        from cloud_trainer.definition import program_of
 
-        return build_program(
-            [Channel(name=c.name, unit=c.unit, scale=c.scale, offset=c.offset) for c in self.channels],
-            rate_hz=self.data.rate_hz,
-            window_frames=self.features.window_frames,
-            hop_frames=self.features.hop_frames,
-            features=self.features.list,
-        )
+        return program_of(self)
 
 
 def load(path: Path | str = FILE) -> Project:
@@ -264,6 +261,8 @@ def _channels(top: Section, fields: Sequence[FieldSpec]) -> tuple[ChannelSpec, .
                 unit=section.text("unit"),
                 scale=scale,
                 offset=section.number("offset", 0.0, low=-1e30, high=1e30),
+                every=section.integer("every", 1, low=1, high=2048),
+                taper=section.choice("taper", "none", of=("none", "hann", "hamming")),
             )
         )
         section.done()
@@ -367,14 +366,34 @@ def _groups(section: Section) -> Groups:
 
 
 def _features(section: Section, *, is_tabular: bool) -> Features:
+    if section.has("program"):
+        features = Features(program=section.path.parent / section.text("program"))
+        for other in ("list", "window_frames", "hop_frames", "derived"):
+            if section.has(other):
+                raise section.wrong(other, "nothing beside features.program, which says all of it")
+        section.done()
+        return features
     window = 1 if is_tabular else section.integer("window_frames", low=2, high=4096)
     features = Features(
         window_frames=window,
         hop_frames=section.integer("hop_frames", window, low=1, high=window),
         list=section.texts("list"),
+        derived=_derived(section.section("derived", optional=True)),
     )
     section.done()
     return features
+
+
+def _derived(section: Section) -> dict[str, str | Mapping[str, str]]:
+    found: dict[str, str | Mapping[str, str]] = {}
+    for name, value in section.rest().items():
+        if isinstance(value, str):
+            found[name] = value
+            continue
+        if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+            raise section.wrong(name, 'text such as "acc_x:lowpass(5)", or { from = ..., unit = ..., taper = ... }')
+        found[name] = value
+    return found
 
 
 def _split(section: Section) -> Split:

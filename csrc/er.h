@@ -297,6 +297,10 @@ er_status er_walk_clock(const er_walk *w, er_clock_counts *out);
  * program itself; n_features + 1 + i: filter i (its rate may not divide window and hop). */
 er_status er_program_check(const er_program *p, uint32_t *where);
 
+/* Samples per second and samples in a window of channel c, column or derived. ER_EINVAL unless the
+ * program is right up to it. */
+er_status er_program_channel(const er_program *p, uint16_t c, float *rate_hz, uint16_t *window);
+
 /* ER_EFPU if this thread flushes denormals to zero. */
 er_status er_fpu_check(void);
 

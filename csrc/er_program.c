@@ -102,6 +102,20 @@ float er_program_rate(const er_program *p, const er_pace *pace)
     return (float)((double)p->rate_hz * pace->n / p->window);
 }
 
+er_status er_program_channel(const er_program *p, uint16_t c, float *rate_hz, uint16_t *window)
+{
+    er_pace pace[ER_MAX_LANES];
+    uint32_t where;
+    if (!rate_hz || !window || !shape_ok(p) || !channels_ok(p)) return ER_EINVAL;
+    const uint32_t ready = er_program_paces(p, pace, &where) == ER_OK
+                               ? er_program_lanes(p)
+                               : p->n_channels + where - p->n_features - 1u;
+    if (c >= ready) return ER_EINVAL;
+    *rate_hz = er_program_rate(p, &pace[c]);
+    *window = pace[c].n;
+    return ER_OK;
+}
+
 /* ---- check ---- */
 
 static er_status feature_check(const er_program *p, const er_pace *pace, const er_feature *f)

@@ -105,7 +105,12 @@ def label(
     _describe(freeze_now(loaded, ws, records=rows, parents=[load(ws, parent)]))
 
 
-def features(project: ProjectFile = _FILE) -> None:
+def features(
+    project: ProjectFile = _FILE,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the program to this file too: features.program reads it.")
+    ] = None,
+) -> None:
     """Print the feature program: channels, operators, window, hop, bytes of state."""
     from cloud_trainer.project import load
     from edge_runtime import native
@@ -115,6 +120,8 @@ def features(project: ProjectFile = _FILE) -> None:
     native.check_program(program)
     print(describe(program))
     print(f"digest {program.digest}")
+    if out:
+        out.write_bytes(program.to_bytes())
 
 
 def train(project: ProjectFile = _FILE, workspace: WorkspaceDir = None, dataset: Dataset = "") -> None:

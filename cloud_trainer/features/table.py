@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cloud_trainer.datasets import DatasetVersion, Progress, Recording, load, read_frames, read_records
@@ -135,9 +135,11 @@ def _check_channels(dataset: DatasetVersion, program: Program) -> None:
             f"program rate_hz {program.rate_hz:g} is not that of {dataset.ref}, {dataset.rate_hz:g}",
             hint="freeze the recordings anew, or use the program they were frozen for",
         )
-    if program.channels != dataset.channels:
-        pairs = zip(program.channels, dataset.channels, strict=False)
-        first = next((f"{a} is not {b}" for a, b in pairs if a != b), "one has more channels")
+    asked, frozen = ([replace(c, every=1, taper="none") for c in of.channels] for of in (program, dataset))
+    if asked != frozen:  # which frames hold a value, and the taper, are the program's matter
+        first = next(
+            (f"{a} is not {b}" for a, b in zip(asked, frozen, strict=False) if a != b), "one has more channels"
+        )
         raise ContractError(
             f"program: its channels are not those of {dataset.ref}: {first}",
             hint="freeze the recordings anew with these channels",

@@ -170,6 +170,26 @@ static void test_bad_programs_are_refused_by_index(void)
     CHECK(er_features_size(&p) == 0);
 }
 
+static void test_a_channel_tells_its_pace(void)
+{
+    const er_channel channels[2] = {{1.0f, 0.0f, 1, 0}, {1.0f, 0.0f, 4, 0}};
+    const er_feature f = {1, 0, 0, 0, {0}};
+    er_filter filters[2] = {{1002, 0, 1, {1}, {2}}, {1002, 0, 1, {0}, {3}}};
+    const er_program p = {20.0f, 2, 40, 40, 1, 2, channels, &f, filters, {0}};
+    float rate;
+    uint16_t window;
+    CHECK(er_program_channel(&p, 0, &rate, &window) == ER_OK && rate == 20.0f && window == 40);
+    CHECK(er_program_channel(&p, 1, &rate, &window) == ER_OK && rate == 5.0f && window == 10);
+    CHECK(er_program_channel(&p, 2, &rate, &window) == ER_OK && rate == 2.5f && window == 5);
+    CHECK(er_program_channel(&p, 3, &rate, &window) == ER_EINVAL); /* 40 / 3 is not whole */
+    filters[1].param[0] = 4.0f;
+    CHECK(er_program_channel(&p, 3, &rate, &window) == ER_OK && rate == 5.0f && window == 10);
+    CHECK(er_program_channel(&p, 4, &rate, &window) == ER_EINVAL);
+    CHECK(er_program_channel(&p, 0, NULL, &window) == ER_EINVAL);
+    CHECK(er_program_channel(&p, 0, &rate, NULL) == ER_EINVAL);
+    CHECK(er_program_channel(NULL, 0, &rate, &window) == ER_EINVAL);
+}
+
 int main(void)
 {
     test_values_that_can_be_written_down();
@@ -181,5 +201,6 @@ int main(void)
     test_median_is_the_sorted_middle();
     test_every_length_keeps_parseval();
     test_bad_programs_are_refused_by_index();
+    test_a_channel_tells_its_pace();
     return 0;
 }

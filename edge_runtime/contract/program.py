@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 MAX_CHANNELS: Final = 64
 MAX_FILTERS: Final = 64
-MAX_FIELDS: Final = 256
+MAX_FIELDS: Final = 1024
 MAX_SOURCES: Final = 8
 MAX_PARAMS: Final = 256
 MAX_WORDS: Final = 1024
@@ -106,19 +106,40 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One column of a record, or one fact of a device's context.
+    """One column of a record or fact of a device's context; or, with an operator, what is derived from one.
 
     Attributes:
         name: 1..64 characters.
         kind: Of `FIELD_KINDS`; a time is a number, Unix milliseconds UTC.
+        op: 0: it comes with the record. Else the row operator that derives it from fields before it.
+        sources: Derived: positions in fields, one or two as the operator says.
+        params: Derived: 0..256 numbers.
+        words: Derived: 0..1024 texts.
     """
 
     name: str
     kind: str = "number"
+    op: int = 0
+    sources: tuple[int, ...] = ()
+    params: tuple[float, ...] = ()
+    words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        what = f"program.fields.{self.name}"
         text(self.name, "program.fields.name")
-        one_of(self.kind, f"program.fields.{self.name}.kind", FIELD_KINDS)
+        one_of(self.kind, f"{what}.kind", FIELD_KINDS)
+        if self.op:
+            integer(self.op, f"{what}.op", low=FIRST_ROW_OP, high=65535)
+        count(len(self.sources), f"{what}.sources", low=1 if self.op else 0, high=2 if self.op else 0)
+        integers(self.sources, f"{what}.sources", high=MAX_FIELDS - 1)
+        _check_lists(self.params, self.words, what)
+        if not self.op and (self.params or self.words):
+            raise wrong(what, "no params and no words without op", self.params or self.words)
+
+    @property
+    def is_derived(self) -> bool:
+        """An operator makes it; it does not come with the record."""
+        return self.op != 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +166,9 @@ class Feature:
         text(self.name, "program.features.name", high=128)
         integer(self.op, f"program.features.{self.name}.op", low=1, high=65535)
         integer(self.channel, f"program.features.{self.name}.channel", high=MAX_FIELDS - 1)
-        count(len(self.params), f"program.features.{self.name}.params", high=MAX_PARAMS)
-        for param in self.params:
-            real(param, f"program.features.{self.name}.params")
+        _check_lists(self.params, self.words, f"program.features.{self.name}")
         if self.other is not None:
             integer(self.other, f"program.features.{self.name}.other", high=MAX_FIELDS - 1)
-        count(len(self.words), f"program.features.{self.name}.words", high=MAX_WORDS)
-        for word in self.words:
-            text(word, f"program.features.{self.name}.words", low=0, high=256)
 
     @property
     def is_row(self) -> bool:
@@ -171,7 +187,7 @@ class Program:
         hop_frames: 1..window_frames.
         features: 1..1024, names unique; those on windows first, then those on fields.
         filters: 0..64 derived channels; their names are unique among those of channels.
-        fields: 0..256, names unique.
+        fields: 0..1024, names unique; those of the record first, then derived ones, each from fields before it.
         timing: What the times of frames mean; a policy needs channels and 0.001..100000 Hz.
         extra: Fields of a newer minor version.
     """
@@ -203,7 +219,17 @@ class Program:
         if self.timing and not self.channels:
             raise wrong("program.timing", "none where there are no channels", self.timing.policy)
 
+    @property
+    def record(self) -> tuple[Field, ...]:
+        """The fields that a record brings, in its order."""
+        return tuple(each for each in self.fields if not each.is_derived)
+
     def _check_places(self) -> None:
+        n_record = len(self.record)
+        for i, field_ in enumerate(self.fields):
+            if field_.is_derived != (i >= n_record):
+                raise wrong(f"program.fields.{field_.name}", "fields of the record before derived ones", field_.op)
+            integers(field_.sources, f"program.fields.{field_.name}.sources", high=i - 1)
         for i, each in enumerate(self.filters):
             integers(each.sources, f"program.filters.{each.name}.sources", high=len(self.channels) + i - 1)
         is_row = False
@@ -247,7 +273,18 @@ class Program:
                 for f in self.filters
             ]
         if self.fields:
-            fields["fields"] = [{"name": each.name, "kind": each.kind} for each in self.fields]
+            fields["fields"] = [
+                {"name": each.name, "kind": each.kind}
+                | _set(
+                    {
+                        "op": (each.op, 0),
+                        "sources": (each.sources, ()),
+                        "params": (each.params, ()),
+                        "words": (each.words, ()),
+                    }
+                )
+                for each in self.fields
+            ]
         if self.timing:
             fields["timing"] = {"policy": self.timing.policy, "most_frames": self.timing.most_frames}
         return write_json("program", fields, self.extra)
@@ -301,8 +338,23 @@ def _object(value: object, what: str) -> dict[str, Any]:
     return value
 
 
-def _params(value: dict[str, Any], what: str, high: int) -> tuple[float, ...]:
-    return tuple(real(param, f"{what}.params") for param in take(value, "params", list, what=what, high=high))
+def _params(value: dict[str, Any], what: str, high: int, *, low: int = 0) -> tuple[float, ...]:
+    return tuple(real(p, f"{what}.params") for p in take(value, "params", list, what=what, low=low, high=high))
+
+
+def _words(value: dict[str, Any], what: str) -> tuple[str, ...]:
+    """The texts of "words"; an empty list is left out."""
+    words = take(value, "words", list, what=what, low=1, high=MAX_WORDS) if "words" in value else []
+    return tuple(text(word, f"{what}.words", low=0, high=256) for word in words)
+
+
+def _check_lists(params: tuple[float, ...], words: tuple[str, ...], what: str) -> None:
+    count(len(params), f"{what}.params", high=MAX_PARAMS)
+    for param in params:
+        real(param, f"{what}.params")
+    count(len(words), f"{what}.words", high=MAX_WORDS)
+    for word in words:
+        text(word, f"{what}.words", low=0, high=256)
 
 
 def _channel(given: object) -> Channel:
@@ -338,7 +390,15 @@ def _filter(given: object) -> Filter:
 def _field(given: object) -> Field:
     what = "program.fields"
     value = _object(given, what)
-    made = Field(name=take(value, "name", str, what=what), kind=take(value, "kind", str, what=what))
+    sources = take(value, "sources", list, what=what, low=1, high=2) if "sources" in value else []
+    made = Field(
+        name=take(value, "name", str, what=what),
+        kind=take(value, "kind", str, what=what),
+        op=_optional(value, "op", int, 0, what=what),
+        sources=tuple(integer(i, f"{what}.sources") for i in sources),
+        params=_params(value, what, MAX_PARAMS, low=1) if "params" in value else (),
+        words=_words(value, what),
+    )
     none_left(value, f"{what}.{made.name}")
     return made
 
@@ -346,14 +406,13 @@ def _field(given: object) -> Field:
 def _feature(given: object) -> Feature:
     what = "program.features"
     value = _object(given, what)
-    words = take(value, "words", list, what=what, low=1, high=MAX_WORDS) if "words" in value else []
     feature = Feature(
         name=take(value, "name", str, what=what),
         op=take(value, "op", int, what=what),
         channel=take(value, "channel", int, what=what),
         params=_params(value, what, MAX_PARAMS),
         other=take(value, "other", int, what=what) if "other" in value else None,
-        words=tuple(text(word, f"{what}.words", low=0, high=256) for word in words),
+        words=_words(value, what),
     )
     none_left(value, f"{what}.{feature.name}")
     return feature

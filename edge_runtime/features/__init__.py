@@ -3,6 +3,9 @@
 What an operator means stands in `edge_runtime.features.reference`, for tests and tools only.
 """
 
-from edge_runtime.features.program import build_program, describe
+from edge_runtime.features.builder import ProgramBuilder
+from edge_runtime.features.program import build_program
+from edge_runtime.features.show import describe, describe_html
+from edge_runtime.features.shown import FeatureProgram
 
-__all__ = ["build_program", "describe"]
+__all__ = ["FeatureProgram", "ProgramBuilder", "build_program", "describe", "describe_html"]

@@ -5,7 +5,7 @@ means: `edge_runtime.contract`.
 """
 
 from edge_runtime.native.forest import Forest
-from edge_runtime.native.program import Operator, batch, check_program, operators, state_bytes
+from edge_runtime.native.program import Operator, batch, channel_pace, check_program, operators, state_bytes
 from edge_runtime.native.status import fpu_check
 from edge_runtime.native.stream import Decision, Stream
 from edge_runtime.native.walk import FILLED, RESET, ClockCounts, Walked, batch_at
@@ -21,6 +21,7 @@ __all__ = [
     "Walked",
     "batch",
     "batch_at",
+    "channel_pace",
     "check_program",
     "fpu_check",
     "operators",

@@ -142,25 +142,50 @@ def _check_call(what: str, call: Feature | Filter, kinds: tuple[str, ...], n_sou
         raise ContractError(f"{what}: {op.name} takes {span} channels, got {n_sources}")
 
 
+def channel_pace(program: Program, place: int) -> tuple[float, int]:
+    """(samples per second, samples in a window) of the channel or derived channel at `place`.
+
+    Raises:
+        ContractError: The program is wrong before it.
+    """
+    bound, _keep = bind(program)
+    rate, window = ffi.new("float *"), ffi.new("uint16_t *")
+    if lib.er_program_channel(bound, place, rate, window) != lib.ER_OK:
+        raise ContractError(f"program: channel {place} has no pace", hint="check the program: check_program()")
+    return float(rate[0]), int(window[0])
+
+
 def _refused(program: Program, where: int, n_features: int) -> ContractError:
     if where == n_features:
         return ContractError(
             f"program: rate {program.rate_hz} Hz, or the scale or offset of a channel, is 0 or infinite as float32, "
             f"or the `every` of a channel does not divide window {program.window_frames} and hop {program.hop_frames}"
         )
-    call = program.features[where] if where < n_features else program.filters[where - n_features - 1]
-    what = f"feature {call.name}" if where < n_features else f"filter {call.name}"
+    if where < n_features:
+        feature = program.features[where]
+        return _misplaced(program, f"feature {feature.name}", feature, feature.channel, feature.other)
+    made = program.filters[where - n_features - 1]
+    return _misplaced(program, f"filter {made.name}", made, *made.sources[:2])
+
+
+def _misplaced(
+    program: Program, what: str, call: Feature | Filter, source: int, other: int | None = None
+) -> ContractError:
+    """Which of parameters, rates and window is wrong, with the pace of the channel that it reads."""
     op = next(op for op in operators() if op.id == call.op)
-    limits = op.limits.replace("rate/2", f"{program.rate_hz / 2:g}").replace("window", str(program.window_frames))
+    rate, n = channel_pace(program, source)
+    if other is not None and channel_pace(program, other) != (rate, n):
+        names = [c.name for c in program.channels] + [f.name for f in program.filters]
+        return ContractError(
+            f"{what}: {names[source]} has {rate:g} samples/s, {names[other]} {channel_pace(program, other)[0]:g}",
+            hint=f"{op.name} wants channels of one rate: decimate or resample one of them",
+        )
+    limits = op.limits.replace("rate/2", f"{rate / 2:g}").replace("window", str(n))
     wants = [f"{op.name} wants {limits}"] if limits else []
-    if op.n_sources[1] > 1:
-        wants.append("its channels need one rate")
     if op.kind == "filter":
         wants.append("the rate it makes must divide window and hop")
     return ContractError(
-        f"{what}: parameters {call.params} are out of range at {program.rate_hz:g} frames/s, "
-        f"window {program.window_frames}",
-        hint="; ".join(wants),
+        f"{what}: parameters {call.params} are out of range at {rate:g} frames/s, window {n}", hint="; ".join(wants)
     )
 
 

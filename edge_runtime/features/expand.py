@@ -1,0 +1,165 @@
+"""What an entry of a feature list means: steps of a draft.
+
+One rule: an operator that can take several sources takes all that the entry names; any other is applied to each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from edge_runtime import native
+from edge_runtime.errors import UsageError
+from edge_runtime.features.draft import Draft, Step, operator
+from edge_runtime.features.spec import Argument, Call, Spec, near
+
+EACH_PARAMETER = frozenset({"one_hot"})
+"""Given several parameters these are several features, one a category."""
+
+
+def add_features(draft: Draft, spec: Spec) -> None:
+    """Every feature of the entry, in the order of its sources.
+
+    Raises:
+        UsageError: Names the entry, what is wrong with it and what there is.
+    """
+    what = f"feature {spec.text!r}"
+    is_row = _is_row(draft, spec)
+    names = _sources(draft, spec, is_row=is_row, what=what)
+    *before, last = spec.calls
+    for call in before:
+        names = _through(draft, call, names, is_row=is_row, what=what)
+    op = operator(last.op, kinds=("row",) if is_row else ("window",), what=what)
+    for sources in _together(op, names):
+        for step in _steps(draft, op, last, sources, what=what):
+            draft.feature(step)
+
+
+def add_derived(draft: Draft, name: str, spec: Spec, *, unit: str | None = None, taper: str = "none") -> None:
+    """The derived channel, or derived field, `name`.
+
+    Raises:
+        UsageError: Names the entry, what is wrong with it and what there is.
+    """
+    what = f"derived {name} = {spec.text!r}"
+    is_row = _is_row(draft, spec)
+    names = _sources(draft, spec, is_row=is_row, what=what)
+    *before, last = spec.calls
+    for call in before:
+        names = _through(draft, call, names, is_row=is_row, what=what)
+    op = operator(last.op, kinds=("row",) if is_row else ("filter",), what=what)
+    groups = _together(op, names)
+    if len(groups) != 1:
+        raise UsageError(
+            f"{what}: {op.name} takes one source, got {len(names)}: {', '.join(names)}", hint="name one source"
+        )
+    (step,) = _steps(draft, op, last, groups[0], what=what)
+    if is_row:
+        draft.stage(step, kind=_kind_after(draft, op, step), name=name)
+    else:
+        draft.derive(step, name=name, unit=unit, taper=taper)
+
+
+def _is_row(draft: Draft, spec: Spec) -> bool:
+    """Whether the entry is about fields: only a field is like its sources, or only fields have such operators."""
+    if not draft.fields or not draft.channels:
+        return bool(draft.fields)
+    of_channels, of_fields = (
+        not spec.sources or any(fnmatchcase(name, glob) for glob in spec.sources for name in draft.named(is_row=is_row))
+        for is_row in (False, True)
+    )
+    if of_channels != of_fields:
+        return of_fields
+    ops = {call.op for call in spec.calls}
+    names = [{op.name for op in native.operators() if (op.kind == "row") == is_row} for is_row in (False, True)]
+    return not ops <= names[0] and ops <= names[1]
+
+
+def _sources(draft: Draft, spec: Spec, *, is_row: bool, what: str) -> list[str]:
+    """Names like the entry's sources, each once: those that stand there, or (in the draft's order) those of a glob."""
+    there = draft.named(is_row=is_row)
+    found: dict[str, None] = {}
+    for glob in spec.sources or ("*",):
+        like = [name for name in there if fnmatchcase(name, glob)]
+        if not like:
+            noun = "field" if is_row else "channel"
+            lists = f"channels: {', '.join(draft.named(is_row=False))}" if draft.channels else ""
+            fields = f"fields: {', '.join(draft.named(is_row=True))}" if draft.fields else ""
+            raise UsageError(
+                f"{what}: no {noun} is like {glob!r}{near(glob, there)}", hint="; ".join(filter(None, (lists, fields)))
+            )
+        found.update(dict.fromkeys(like))
+    return list(found)
+
+
+def _through(draft: Draft, call: Call, names: Sequence[str], *, is_row: bool, what: str) -> list[str]:
+    """The names of what a call before the last one makes of `names`."""
+    op = operator(call.op, kinds=("row",) if is_row else ("filter",), what=what)
+    steps = [step for sources in _together(op, names) for step in _steps(draft, op, call, sources, what=what)]
+    return [draft.stage(step, kind=_kind_after(draft, op, step)) if is_row else draft.derive(step) for step in steps]
+
+
+def _together(op: native.Operator, names: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(names)] if op.n_sources[1] > 1 else [(name,) for name in names]
+
+
+def _kind_after(draft: Draft, op: native.Operator, step: Step) -> str:
+    """What keeps the unit keeps the kind: an imputed text is a text."""
+    return draft.kind_of(step.sources[0]) if op.unit == "x" else "number"
+
+
+def _steps(draft: Draft, op: native.Operator, call: Call, sources: tuple[str, ...], *, what: str) -> Iterable[Step]:
+    least, most = op.n_sources
+    if not least <= len(sources) <= most:
+        span = str(least) if least == most else f"{least}..{most}"
+        raise UsageError(
+            f"{what}: {op.name} takes {span} sources, got {len(sources)}: {', '.join(sources)}",
+            hint=f'write e.g. "{",".join("abcdefgh"[:least])}:{op.name}"',
+        )
+    if op.kind != "row":
+        params = _numbers(call, what=what)
+        if len(params) != op.n_params:
+            raise UsageError(
+                f"{what}: {op.name} takes {op.n_params} parameters, got {len(params)}",
+                hint=f"{op.name} wants {op.limits}" if op.limits else "leave them out",
+            )
+        return [Step(kind=op.kind, op=op.name, sources=sources, params=params)]
+    is_text = draft.kind_of(sources[0]) == "text"
+    lists = [[one] for one in call.arguments] if op.name in EACH_PARAMETER else [list(call.arguments)]
+    return [_row_step(op, sources, arguments, is_text=is_text, what=what) for arguments in lists]
+
+
+def _row_step(
+    op: native.Operator, sources: tuple[str, ...], arguments: Sequence[Argument], *, is_text: bool, what: str
+) -> Step:
+    """Numbers first; for a text what is no number, or stands in quotes, is a word."""
+    params: list[float] = []
+    words: list[str] = []
+    for argument in arguments:
+        number = None if argument.is_quoted else _number(argument.text)
+        if number is not None:
+            params.append(number)
+        elif is_text or argument.is_quoted:
+            words.append(argument.text)
+        else:
+            raise UsageError(
+                f"{what}: {argument.text!r} is no number, and {sources[0]} is a number field",
+                hint=f"{op.name} wants {op.limits}" if op.limits else "",
+            )
+    return Step(kind="row", op=op.name, sources=sources, params=tuple(params), words=tuple(words))
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _numbers(call: Call, *, what: str) -> tuple[float, ...]:
+    numbers = [None if a.is_quoted else _number(a.text) for a in call.arguments]
+    found = tuple(number for number in numbers if number is not None)
+    if len(found) != len(numbers):
+        text = ",".join(a.text for a in call.arguments)
+        raise UsageError(f"{what}: {text!r} are no numbers", hint="write e.g. band_power(0.5,4)")
+    return found

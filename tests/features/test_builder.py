@@ -1,0 +1,194 @@
+"""The builder and the words of a project give one program."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from edge_runtime import native
+from edge_runtime.contract.program import Channel, Program
+from edge_runtime.errors import UsageError
+from edge_runtime.features import ProgramBuilder, build_program, describe
+from edge_runtime.features.operators import GroupOperators, SeriesOperators
+from tools.__main__ import ROOT, generated
+
+
+def builder() -> ProgramBuilder:
+    return ProgramBuilder(rate_hz=100, window_s=2.56, hop_s=1.28)
+
+
+def in_words(*features: str, **more: object) -> Program:
+    channels = [Channel(name=f"acc_{axis}", unit="g") for axis in "xyz"] + [Channel(name="temp", unit="C", every=4)]
+    return build_program(
+        channels,
+        rate_hz=100,
+        window_frames=256,
+        hop_frames=128,
+        features=features,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def test_the_builder_gives_the_program_of_the_same_words() -> None:
+    p = builder()
+    acc = p.channels("acc_x", "acc_y", "acc_z", unit="g")
+    temp = p.channel("temp", unit="C", every=4)
+    slow = acc.x.clip(-2, 2).decimate(2, name="slow", unit="m/s^2", taper="hann")
+    acc.mean()
+    temp.slope()
+    slow.band_power(0.5, 4)
+    acc.y.decimate(2).quantile(0.25)
+    text = in_words(
+        "acc_*:mean", "temp:slope", "slow:band_power(0.5,4)", "acc_y:decimate(2)|quantile(0.25)",
+        derived={"slow": {"from": "acc_x:clip(-2,2)|decimate(2)", "unit": "m/s^2", "taper": "hann"}},
+    )  # fmt: skip
+    assert p.build() == text
+    assert p.build().digest == text.digest
+    assert [f.name for f in text.filters] == ["acc_x.clip(-2,2)", "slow", "acc_y.decimate(2)"]
+    assert Program.from_bytes(text.to_bytes()) == text
+
+
+def test_a_channel_may_come_after_what_was_derived() -> None:
+    p = builder()
+    p.channel("a").decimate(2).mean()
+    p.channel("b").max()
+    program = p.build()
+    assert [(f.name, f.channel) for f in program.features] == [("a.decimate(2).mean", 2), ("b.max", 1)]
+
+
+def test_a_step_that_two_features_share_is_made_once() -> None:
+    program = in_words("acc_x:decimate(2)|mean", "acc_x:decimate(2)|max")
+    assert [f.name for f in program.filters] == ["acc_x.decimate(2)"]
+    assert {f.channel for f in program.features} == {4}
+
+
+def test_a_glob_sees_named_channels_alone() -> None:
+    program = in_words("mean", "acc_x:clip(0,1)|max", derived={"low": "temp:clip(0,1)"})
+    assert [f.name for f in program.features] == [
+        "acc_x.mean", "acc_y.mean", "acc_z.mean", "temp.mean", "low.mean", "acc_x.clip(0,1).max",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("features", "derived", "message", "hint"),
+    [
+        (("mean",), {"low": "acc_q:clip(0,1)"}, "no channel is like 'acc_q', did you mean 'acc_", "acc_x, acc_y"),
+        (("mean",), {"low": "acc_x:cilp(0,1)"}, "no operator 'cilp', did you mean 'clip'", "one of: calibrate, clip"),
+        (("mean",), {"low": "acc_x:mean"}, "derived low = 'acc_x:mean': no operator 'mean'", "calibrate"),
+        (("mean",), {"low": "acc_*:clip(0,1)"}, "clip takes one source, got 3", "one source"),
+        (("mean",), {"acc_x": "temp:clip(0,1)"}, "'acc_x': there is one of this name already", "another name"),
+        (("mean",), {"low": {"from": "temp:clip(0,1)", "tapir": "hann"}}, "unknown key 'tapir', did", "from, unit"),
+        (("mean",), {"low": {"unit": "g"}}, "`from` is missing", "write e.g."),
+        (("mean",), {"low": {"from": "temp:clip(0,1)", "taper": "han"}}, "did you mean 'hann'", "hamming"),
+        (("acc_x:clip(1,0)|mean",), {}, "filter acc_x.clip(1,0): parameters (1.0, 0.0) are out of range", "lo < hi"),
+        (("temp:decimate(3)|mean",), {}, "at 25 frames/s, window 64", "must divide window and hop"),
+        (("temp:band_power(13,14)",), {}, "at 25 frames/s, window 64", "f0 <= 12.5 [Hz]"),
+        (("acc_x:clip(0,1)||mean",), {}, "cannot be read", "acc_x:lowpass(5)|rms"),
+        (("acc_x:" + "clip(0,1)|" * 9 + "mean",), {}, "at most 64 are allowed", "features.derived"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_entry_and_what_to_do(
+    features: tuple[str, ...], derived: dict[str, object], message: str, hint: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        in_words(*features, derived=derived)
+    assert message in str(caught.value)
+    assert hint in caught.value.hint
+
+
+def test_the_builder_tells_mistakes_at_the_line_that_makes_them() -> None:
+    p = builder()
+    acc = p.channels("acc_x", "acc_y")
+    acc.x.mean()
+    with pytest.raises(UsageError, match=r"acc_x\.mean: listed twice"):
+        acc.x.mean()
+    with pytest.raises(UsageError, match="'acc_x': there is one"):
+        p.channel("acc_x")
+    with pytest.raises(UsageError, match=r"taper.*'hanning'"):
+        p.channel("b", taper="hanning")
+    with pytest.raises(AttributeError, match="group of acc_x, acc_y: none, or more than one, is 'z'"):
+        _ = acc.z
+    with pytest.raises(UsageError, match=r"window_s: 2\.555 s at 100 Hz are 255\.5 frames") as caught:
+        ProgramBuilder(rate_hz=100, window_s=2.555)
+    assert caught.value.hint == "write window_s=2.56, or window_frames=256"
+    with pytest.raises(UsageError, match="belongs to another builder"):
+        p.group(acc.x, builder().channel("c"))._joined("magnitude", (), "", None, "none")
+
+
+def test_every_operator_of_the_table_is_a_method_with_words() -> None:
+    for op in native.operators():
+        if op.kind == "row":
+            continue
+        methods = [getattr(of, op.name, None) for of in (SeriesOperators, GroupOperators)]
+        assert any(methods), f"{op.name}: run `make docs`"
+        for method in filter(None, methods):
+            assert inspect.getdoc(method)
+            names = [n for n, p in inspect.signature(method).parameters.items() if p.annotation == "float"]
+            assert len(names) == op.n_params
+
+
+@pytest.mark.parametrize("path", list(generated()))
+def test_what_is_generated_is_fresh(path: str) -> None:
+    assert (ROOT / path).read_text(encoding="utf-8") == generated()[path], f"{path} is stale: run `make docs`"
+
+
+def test_a_program_shows_itself() -> None:
+    p = builder()
+    slow = p.channel("acc", unit="g").decimate(4, name="slow")
+    slow.slope()
+    program = p.build()
+    text = program.describe()
+    assert text == describe(Program.from_bytes(program.to_bytes()))
+    assert "slow     1002 decimate(4)  acc  g     25 Hz" in text
+    assert text.splitlines()[-1].startswith("slow.slope  22 slope  slow  (g)/s")
+    html = program._repr_html_()
+    assert "<td>slow.slope</td>" in html
+    assert p._repr_html_() == html
+
+
+def test_a_file_may_hold_the_program(tmp_path: Path) -> None:
+    from cloud_trainer.project import load
+    from tests.datasets.sample import edit, write_project
+
+    path = write_project(tmp_path)
+    program = load(path).program()
+    (tmp_path / "program.json").write_bytes(program.to_bytes())
+    start = path.read_text(encoding="utf-8").index("[features]")
+    section = path.read_text(encoding="utf-8")[start:].split("\n[")[0]
+    edit(path, section, '[features]\nprogram = "program.json"\n')
+    assert load(path).program() == program
+    edit(path, 'program = "program.json"', 'program = "program.json"\nhop_frames = 8')
+    with pytest.raises(UsageError, match=r"features\.hop_frames: want nothing beside features\.program"):
+        load(path)
+    edit(path, "\nhop_frames = 8", "")
+    edit(path, "rate_hz = 10.0", "rate_hz = 11.0")
+    with pytest.raises(UsageError, match=r"program\.json: rate_hz 10 is not data\.rate_hz, 11"):
+        load(path).program()
+    edit(path, "rate_hz = 11.0", "rate_hz = 10.0")
+    edit(path, "scale = 0.5", "scale = 0.25")
+    with pytest.raises(UsageError, match=r"are not those of .*0\.5.*is not .*0\.25"):
+        load(path).program()
+    (tmp_path / "program.json").unlink()
+    with pytest.raises(UsageError, match="No such file"):
+        load(path).program()
+
+
+@pytest.mark.parametrize(
+    ("file", "digest"),
+    [
+        ("cloud_trainer/demo/project.toml", "18a0943017f2c95554ac3bcffbc8f742b7d670b7c4c1fe4f420ed1046754d1e7"),
+        ("cloud_trainer/template.toml", "1f0fff17b0d76f0a37f837e55b87cd8f535f4fdf6f35725645edf7928072174c"),
+        ("tests/flows/har.toml", "c726c481787defdb583378fbcaf127b9dccfffc64154a5397ca5cd9c51423d5e"),
+    ],
+)
+def test_words_written_before_mean_the_same(file: str, digest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digests from before derived channels, pairs and fields were there."""
+    import re
+
+    from cloud_trainer.project import load
+
+    for name in re.findall(r"\$\{(\w+)\}", (ROOT / file).read_text(encoding="utf-8")):
+        monkeypatch.setenv(name, "anywhere")
+    assert load(ROOT / file).program().digest == digest
