@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -113,6 +114,8 @@ class Runner(threading.Thread):
         self._sinks, self._submit, self._report = list(sinks), submit, report
         self._is_live, self._may_wait = is_live(config.source), may_wait(config.source)
         self._losses = Losses()
+        self._clock_past: Counter[str] = Counter()  # what streams that were given up had met
+        self._is_timed = False
         self._halt = threading.Event()
         self._lock = threading.Lock()
         self._next: Loaded | None = None
@@ -192,6 +195,7 @@ class Runner(threading.Thread):
         self._commit(finish=True)
         marks = self._period.marks
         self._base_frames, self._base_windows = self._frame(), self.windows
+        self._clock_past += _clock_of(self._loaded.stream)
         self._loaded = load(self._loaded.bundle)
         self._period = self._new_period(self._loaded)
         self._period.marks.period, self._period.marks.drops = marks.period, marks.drops
@@ -210,7 +214,7 @@ class Runner(threading.Thread):
             got = self._source.read(frames)
             if got == 0:
                 return not self._halt.is_set()
-            self._decide(frames, got)
+            self._decide(frames, got, self._times())
             if len(self._loaded.program.channels) * block != len(frames):
                 frames = memoryview(array("f", bytes(4 * block * len(self._loaded.program.channels))))
             self._flush()
@@ -224,14 +228,35 @@ class Runner(threading.Thread):
         """A paced playback comes in pieces of one hop, so that it looks like a live stream."""
         return BLOCK_FRAMES if self.config.speed == 0 else self._loaded.program.hop_frames
 
-    def _decide(self, frames: memoryview, n_frames: int) -> None:
+    def _times(self) -> memoryview | None:
+        """Those of the block just read, where the program looks at them. Frames without stand one period apart.
+
+        Raises:
+            ContractError: The source has none at all.
+        """
+        timing = self._loaded.program.timing
+        if not timing:
+            return None
+        times = self._source.times
+        self._is_timed = self._is_timed or times is not None
+        if not self._is_timed:
+            raise ContractError(
+                f"stream {self.config.name}: its program handles gaps ({timing.policy}), but source "
+                f"{self.config.source!r} gives no times",
+                hint="name the time of a frame, as in: playback time_us=COLUMN FILE",
+            )
+        return times
+
+    def _decide(self, frames: memoryview, n_frames: int, times: memoryview | None) -> None:
         start = 0
         while start < n_frames:
             if self._take_over():
                 self._source.seek(self._frame())  # the rest of the block belongs to the new bundle's source
                 return
             before = time.perf_counter_ns()
-            taken, decision = advance(self._loaded.stream, self._loaded.engine, frames, start, n_frames - start)
+            taken, decision = advance(
+                self._loaded.stream, self._loaded.engine, frames, start, n_frames - start, times=times
+            )
             start += taken
             if decision is not None:
                 self._decided(decision, (time.perf_counter_ns() - before) // 1000)
@@ -271,6 +296,7 @@ class Runner(threading.Thread):
             new.stream.adopt(old.stream)
         except ContractError as why:  # another window or other channels: it must start with an empty window
             self._base_frames, self._base_windows = self._frame(), window
+            self._clock_past += _clock_of(old.stream)
             reopen = True
             self._report(self.config.name, "gap", {"reason": str(why), "window": window})
         marks = self._period.marks
@@ -321,7 +347,8 @@ class Runner(threading.Thread):
 
     def _tell_losses(self, *, period_ends: bool) -> None:
         """Put lost decisions into the summary, and an event for all that was lost."""
-        counts = {**self._source.counts, "decisions": sum(sink.dropped for sink in self._sinks)}
+        clock = self._clock_past + _clock_of(self._loaded.stream)
+        counts = {**self._source.counts, **clock, "decisions": sum(sink.dropped for sink in self._sinks)}
         new = self._losses.news(counts, period_ends=period_ends)
         self._period.marks.drops += new.get("decisions", 0)
         if new:
@@ -407,6 +434,16 @@ class Runner(threading.Thread):
         )
         source.seek(self._frame())
         return source
+
+
+def _clock_of(stream: Stream) -> Counter[str]:
+    clock = stream.clock
+    return Counter(
+        duplicate_frames=clock.duplicates,
+        late_frames=clock.late,
+        filled_frames=clock.filled,
+        clock_resets=clock.resets,
+    )
 
 
 def _resumed(made_by: Loaded | None, state: bytes) -> str:

@@ -44,13 +44,29 @@ def stream_for(bundle: Bundle, engine: Engine) -> Stream:
     return native.Stream(program_of(bundle), bundle.manifest.policy, forest=engine.forest, bins=bins)
 
 
-def advance(stream: Stream, engine: Engine, frames: memoryview[Any], start: int, n: int) -> tuple[int, Decision | None]:
+def advance(
+    stream: Stream,
+    engine: Engine,
+    frames: memoryview[Any],
+    start: int,
+    n: int,
+    *,
+    times: memoryview[Any] | None = None,
+) -> tuple[int, Decision | None]:
     """Push up to `n` frames, from frame `start` of `frames` on, until one window is decided.
+
+    Args:
+        stream: Where they go.
+        engine: Asked where no native model runs inside the stream.
+        frames: float32, row-major.
+        start: First frame to take.
+        n: Frames that may be taken.
+        times: int64 [µs], one a frame of `frames`, for a program with a timing policy.
 
     Returns:
         (frames taken, the decision or None where no window is complete).
     """
-    taken = stream.step(frames, start, n)
+    taken = stream.step(frames, start, n, times)
     status = stream.status
     if status == "more":
         return taken, None
@@ -59,12 +75,13 @@ def advance(stream: Stream, engine: Engine, frames: memoryview[Any], start: int,
     return taken, stream.decision
 
 
-def decide_all(bundle: Bundle, frames: memoryview[Any]) -> list[Decision]:
+def decide_all(bundle: Bundle, frames: memoryview[Any], times: memoryview[Any] | None = None) -> list[Decision]:
     """Every decision of one recording, as a device at its first frame makes them.
 
     Args:
         bundle: As loaded.
         frames: float32, row-major, one frame after the other, C-contiguous.
+        times: int64 [µs], one a frame, for a program with a timing policy.
     """
     engine = open_engine(bundle)
     stream = stream_for(bundle, engine)
@@ -72,7 +89,7 @@ def decide_all(bundle: Bundle, frames: memoryview[Any]) -> list[Decision]:
     n, at = len(flat) // len(program_of(bundle).channels), 0
     out = []
     while at < n:
-        taken, decision = advance(stream, engine, flat, at, n - at)
+        taken, decision = advance(stream, engine, flat, at, n - at, times=times)
         at += taken
         if decision is not None:
             out.append(decision)
