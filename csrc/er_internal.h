@@ -55,19 +55,51 @@ typedef struct er_arena {
 
 void *er_carve(er_arena *a, size_t bytes);
 
-/* ---- spectrum: one-sided power of one channel of a window ---- */
+/* ---- complex transform ---- */
 
 typedef struct er_complex {
     float re, im;
 } er_complex;
 
+/* Complex numbers, their parts in rows of their own. */
+typedef struct er_parts {
+    float *re, *im;
+} er_parts;
+
+static inline er_complex er_parts_at(er_parts z, uint32_t i)
+{
+    return (er_complex){z.re[i], z.im[i]};
+}
+
+static inline void er_parts_put(er_parts z, uint32_t i, er_complex value)
+{
+    z.re[i] = value.re;
+    z.im[i] = value.im;
+}
+
+er_parts er_parts_carve(uint32_t n, er_arena *a);
+
+typedef struct er_fft {
+    uint32_t m;       /* length, 1..4096       */
+    er_parts turn;    /* of all stages in turn */
+    er_parts work[2]; /* [m] each              */
+} er_fft;
+
+/* exp(-2 pi i k/n), 0 <= k <= n */
+er_complex er_turn(uint32_t k, uint32_t n);
+void er_fft_carve(er_fft *f, uint32_t m, er_arena *a);
+void er_fft_init(er_fft *f);
+/* The transform of work[0], in one of work[]; the other one is lost. */
+er_parts er_fft_run(er_fft *f);
+
+/* ---- spectrum: one-sided power of one channel of a window ---- */
+
 typedef struct er_spectrum {
-    uint32_t n;          /* frames, 2..4096; 0: the program needs none         */
-    uint32_t m;          /* length of the complex transform: n/2 if n is even  */
-    uint16_t taper;      /* ER_TAPER_*                                         */
-    er_complex *turn;    /* [n], exp(-2 pi i k / n)                            */
-    er_complex *work[2]; /* [m] each                                           */
-    float *power;        /* [n/2+1], of the channel last given to _run()       */
+    uint32_t n;     /* frames, 2..4096; 0: the program needs none        */
+    uint16_t taper; /* ER_TAPER_*                                        */
+    er_fft fft;     /* of n/2 packed samples if n is even, else of n     */
+    er_parts turn;  /* [n/2+1] if n is even, exp(-2 pi i k / n)          */
+    float *power;   /* [n/2+1], of the channel last given to _run()      */
 } er_spectrum;
 
 void er_spectrum_carve(er_spectrum *s, uint32_t n, uint16_t taper, er_arena *a);
