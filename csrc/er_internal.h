@@ -100,12 +100,16 @@ typedef struct er_spectrum {
     er_fft fft;     /* of n/2 packed samples if n is even, else of n     */
     er_parts turn;  /* [n/2+1] if n is even, exp(-2 pi i k / n)          */
     float *power;   /* [n/2+1], of the channel last given to _run()      */
+    float *weight;  /* [n], the taper over its rms; NULL: none           */
 } er_spectrum;
 
 void er_spectrum_carve(er_spectrum *s, uint32_t n, uint16_t taper, er_arena *a);
 void er_spectrum_init(er_spectrum *s);
-/* power[k] <- mean power of x in bin k [x^2]; all bins add up to the mean square. */
+/* power[k] <- mean power of x in bin k [x^2]; all bins add up to the mean square. With a taper w:
+ * to mean^2 + sum w^2 (x-mean)^2 / sum w^2. */
 void er_spectrum_run(er_spectrum *s, const float *x, float mean);
+/* The same with a taper, the mean left in: all bins add up to sum (w x)^2 / sum w^2. */
+void er_spectrum_run_whole(er_spectrum *s, const float *x);
 
 /* ---- ranks: see er_ranks.c ---- */
 

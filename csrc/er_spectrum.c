@@ -4,6 +4,23 @@
  * by er_fft.c, and taken apart (Van Loan, Computational Frameworks for the FFT, 1992, 4.3).
  */
 #include "er_internal.h"
+#include "er_sum.h"
+
+/* weight[n] <- Hann 1/2 - 1/2 cos(2 pi k/n) or Hamming 0.54 - 0.46 cos(2 pi k/n), periodic (Harris
+ * 1978; scipy get_window, fftbins=True), over the root of its mean square: so all bins of the
+ * weighted window still add up to a mean square. */
+static void make_taper(float *weight, uint32_t n, uint16_t taper)
+{
+    const double a = taper == ER_TAPER_HANN ? 0.5 : 0.54, b = 1.0 - a;
+    double squares = 0.0;
+    for (uint32_t k = 0; k < n; k++) {
+        const double w = a - b * (double)er_turn(k, n).re;
+        squares += w * w;
+    }
+    const double mean = squares / n, near = (double)__builtin_sqrtf((float)mean);
+    const double root = near - (near * near - mean) / (2.0 * near); /* a double's, by Newton */
+    for (uint32_t k = 0; k < n; k++) weight[k] = (float)((a - b * (double)er_turn(k, n).re) / root);
+}
 
 void er_spectrum_carve(er_spectrum *s, uint32_t n, uint16_t taper, er_arena *a)
 {
@@ -12,6 +29,7 @@ void er_spectrum_carve(er_spectrum *s, uint32_t n, uint16_t taper, er_arena *a)
     er_fft_carve(&s->fft, n % 2 ? n : n / 2, a);
     s->turn = er_parts_carve(n % 2 ? 0 : n / 2 + 1, a);
     s->power = er_carve(a, (n / 2 + 1) * sizeof *s->power);
+    s->weight = taper == ER_TAPER_NONE ? NULL : er_carve(a, n * sizeof *s->weight);
 }
 
 void er_spectrum_init(er_spectrum *s)
@@ -19,6 +37,7 @@ void er_spectrum_init(er_spectrum *s)
     er_fft_init(&s->fft);
     for (uint32_t k = 0; s->n % 2 == 0 && k <= s->n / 2; k++)
         er_parts_put(s->turn, k, er_turn(k, s->n));
+    if (s->weight) make_taper(s->weight, s->n, s->taper);
 }
 
 /* ---- in ---- */
@@ -37,6 +56,21 @@ static void fill(size_t m, float *restrict re, float *restrict im, const float *
 {
     for (size_t i = 0; i < m; i++) {
         re[i] = x[i] - mean;
+        im[i] = 0.0f;
+    }
+}
+
+/* work[0] <- (x - centre) * weight, rounded once. */
+static void fill_tapered(const er_spectrum *s, const float *restrict x, double centre)
+{
+    const float *restrict w = s->weight;
+    float *restrict re = s->fft.work[0].re, *restrict im = s->fft.work[0].im;
+    for (size_t i = 0; s->n % 2 == 0 && i < s->fft.m; i++) {
+        re[i] = (float)(((double)x[2 * i] - centre) * (double)w[2 * i]);
+        im[i] = (float)(((double)x[2 * i + 1] - centre) * (double)w[2 * i + 1]);
+    }
+    for (size_t i = 0; s->n % 2 == 1 && i < s->fft.m; i++) {
+        re[i] = (float)(((double)x[i] - centre) * (double)w[i]);
         im[i] = 0.0f;
     }
 }
@@ -80,24 +114,40 @@ static void powers_packed(const er_spectrum *s, er_parts z, float per_n)
     s->power[m] = end * end;
 }
 
-/* The mean is taken off first: a large constant must not drown a small vibration in rounding. */
-void er_spectrum_run(er_spectrum *s, const float *x, float mean)
+/* power[1 ..] <- that of work[0]; returns bin 0 of the transform over n. */
+static float transform(er_spectrum *s)
 {
     const float per_n = 1.0f / (float)s->n;
+    const er_parts z = er_fft_run(&s->fft);
+    if (s->n % 2 == 0) {
+        powers_packed(s, z, per_n);
+        return (z.re[0] + z.im[0]) * per_n;
+    }
+    for (uint32_t k = 1; k <= s->n / 2; k++)
+        s->power[k] =
+            2.0f * power_of(er_parts_at(z, k), (er_complex){0.0f, 0.0f}, 0.0f, 0.0f, per_n);
+    return z.re[0] * per_n;
+}
+
+/* The mean is taken off first: a large constant must not drown a small vibration in rounding. A
+ * taper would spread what its own rounding leaves over bins 0 and 1, so there it is taken off in
+ * double. */
+void er_spectrum_run(er_spectrum *s, const float *x, float mean)
+{
     const er_parts in = s->fft.work[0];
-    if (s->n % 2 == 0)
+    if (s->weight)
+        fill_tapered(s, x, (double)mean + er_sum_offsets(x, s->n, mean) / s->n);
+    else if (s->n % 2 == 0)
         fill_packed(s->fft.m, in.re, in.im, x, mean);
     else
         fill(s->fft.m, in.re, in.im, x, mean);
-    const er_parts z = er_fft_run(&s->fft);
-    float rest = z.re[0];
-    if (s->n % 2 == 0) {
-        powers_packed(s, z, per_n);
-        rest = z.re[0] + z.im[0];
-    } else {
-        for (uint32_t k = 1; k <= s->n / 2; k++)
-            s->power[k] =
-                2.0f * power_of(er_parts_at(z, k), (er_complex){0.0f, 0.0f}, 0.0f, 0.0f, per_n);
-    }
-    s->power[0] = (mean + rest * per_n) * (mean + rest * per_n);
+    const float rest = transform(s);
+    s->power[0] = s->weight ? mean * mean + rest * rest : (mean + rest) * (mean + rest);
+}
+
+void er_spectrum_run_whole(er_spectrum *s, const float *x)
+{
+    fill_tapered(s, x, 0.0);
+    const float rest = transform(s);
+    s->power[0] = rest * rest;
 }

@@ -88,6 +88,8 @@ static void digest_features(void)
     }
 }
 
+enum { LAST_WITH_TRIES = 43 }; /* later operators are tried with their own example */
+
 /* Two parameter sets to try an operator with in a window of n. */
 static const float *tries(const er_op_info *op, uint16_t n, float set[2])
 {
@@ -104,20 +106,32 @@ static const float *tries(const er_op_info *op, uint16_t n, float set[2])
     return set;
 }
 
-/* Operators from 10 on, both parameter sets of each, on every channel; op[] <- table index of each.
- */
+/* A window too short for the example of an operator goes without it. */
+static int takes(const er_feature *f, uint16_t window)
+{
+    const er_program p = {20.0f, CHANNELS, window, window, 1, 0, channels, f, NULL, {0}};
+    return er_program_check(&p, NULL) == ER_OK;
+}
+
+/* Operators from 10 on, each parameter set, on every channel (and the next, where it takes two);
+ * op[] <- table index of each. */
 static uint16_t make_later(er_feature *f, uint16_t *op, uint16_t window)
 {
     uint16_t n = 0;
     er_op_info info;
     for (uint16_t c = 0; c < CHANNELS; c++)
         for (uint16_t i = OPS; er_op(i, &info) == ER_OK && info.kind == ER_KIND_WINDOW; i++)
-            for (int t = 0; t < (info.n_params ? 2 : 1); t++) {
+            for (int t = 0; t < (info.n_params && info.id <= LAST_WITH_TRIES ? 2 : 1); t++) {
                 float set[2];
-                const float param = tries(&info, window, set)[t];
                 CHECK(n < MAX_FEATURES);
                 op[n] = i;
-                f[n++] = (er_feature){info.id, c, 0, 0, {param, 0}};
+                f[n] = (er_feature){info.id, c, 0, 0, {0}};
+                if (info.n_most == 2) f[n].other = (uint16_t)((c + 1) % CHANNELS);
+                if (info.id <= LAST_WITH_TRIES)
+                    f[n].param[0] = tries(&info, window, set)[t];
+                else
+                    memcpy(f[n].param, info.example, sizeof info.example);
+                n = (uint16_t)(n + takes(&f[n], window));
             }
     return n;
 }
@@ -145,6 +159,28 @@ static void digest_operators(void)
     }
     for (uint16_t i = OPS; er_op(i, &info) == ER_OK && info.kind == ER_KIND_WINDOW; i++)
         printf("operator.%s %016llx\n", info.name, (unsigned long long)h[i]);
+}
+
+/* The spectrum with a taper, one line each. */
+static void digest_tapers(void)
+{
+    static const char *const name[] = {"none", "hann", "hamming"};
+    static const er_feature f[] = {{9, 0, 0, 0, {0.5f, 4}}, {35, 0, 0, 0, {0}}, {38, 0, 0, 0, {0}}};
+    for (uint16_t taper = ER_TAPER_HANN; taper <= ER_TAPER_HAMMING; taper++) {
+        const er_channel channel = {1.0f, 0.0f, 1, taper};
+        uint64_t h = 0;
+        for (size_t k = 0; k < sizeof INPUTS / sizeof *INPUTS; k++) {
+            uint64_t rng = 3000 + k;
+            for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
+                const uint16_t n = windows[w];
+                const er_program p = {20.0f, 1, n, n, 3, 0, &channel, f, NULL, {0}};
+                for (size_t i = 0; i < n; i++) x[i] = INPUTS[k].make(&rng);
+                CHECK(er_features_batch(&p, x, n, out, 1, memory, sizeof memory) == ER_OK);
+                h = fnv(h, out, 3 * sizeof *out);
+            }
+        }
+        printf("taper.%s %016llx\n", name[taper], (unsigned long long)h);
+    }
 }
 
 static void digest_stream(void)
@@ -200,6 +236,7 @@ int main(void)
     digest_features();
     digest_stream();
     digest_operators();
+    digest_tapers();
     digest_clock();
     return 0;
 }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_runtime import native
 from edge_runtime.contract.manifest import Policy
-from edge_runtime.contract.program import Channel, Feature, Program
+from edge_runtime.contract.program import TAPERS, Channel, Feature, Program
 from edge_runtime.errors import ContractError
 from edge_runtime.features.reference import OPS, Reference, Window
 
@@ -24,8 +24,11 @@ RATE = 20.0
 ALL = list(OPS.values())
 NAN_BITS = 0x7FC00000
 POLICY = Policy(thresholds_ppm=(0, 0))
+TWO = {op.id for op in native.operators() if op.n_sources == (2, 2)}
+"""Operators of two channels."""
 
-windows = hnp.arrays(np.float32, st.integers(2, 512), elements=st.floats(-1e4, 1e4, width=32))
+windows = hnp.arrays(np.float32, st.tuples(st.integers(2, 512), st.just(2)), elements=st.floats(-1e4, 1e4, width=32))
+tapers = st.sampled_from(sorted(TAPERS))
 each_op = pytest.mark.parametrize("op", ALL, ids=lambda op: op.name)
 
 
@@ -47,17 +50,23 @@ def takes(op: Reference, n: int, params: tuple[float, ...]) -> bool:
     return True
 
 
-def single(op: Reference, n: int, params: tuple[float, ...]) -> Program:
-    """One feature of one channel, one window."""
-    feature = Feature(name="f", op=op.id, channel=0, params=params)
-    channels = (Channel(name="c", unit="x"),)
+def single(op: Reference, n: int, params: tuple[float, ...], taper: str = "none") -> Program:
+    """One feature of the first of two channels, or of both; one window."""
+    feature = Feature(name="f", op=op.id, channel=0, params=params, other=1 if op.id in TWO else None)
+    channels = tuple(Channel(name=name, unit="x", taper=taper) for name in ("c", "d"))
     return Program(rate_hz=RATE, channels=channels, window_frames=n, hop_frames=n, features=(feature,))
 
 
 def program(window: int, hop: int, ops: list[Reference], *, channels: int = 1) -> Program:
-    """Every parameter set of `ops` on every channel."""
+    """Every parameter set of `ops` on every channel, with the next where the operator takes two."""
     features = [
-        Feature(name=f"c{c}.{op.name}{params}", op=op.id, channel=c, params=params)
+        Feature(
+            name=f"c{c}.{op.name}{params}",
+            op=op.id,
+            channel=c,
+            params=params,
+            other=(c + 1) % channels if op.id in TWO else None,
+        )
         for c in range(channels)
         for op in ops
         for params in params_of(op, window)
@@ -71,10 +80,19 @@ def program(window: int, hop: int, ops: list[Reference], *, channels: int = 1) -
     )
 
 
-def one_channel(op: Reference, x: Frames, params: tuple[float, ...]) -> float:
-    """The kernel's number for the window `x`."""
-    (value,) = native.batch(single(op, len(x), params), x)
+def one_channel(op: Reference, x: Frames, params: tuple[float, ...], taper: str = "none") -> float:
+    """The kernel's number for the window `x`, of two channels; of one: it is both."""
+    frames = x if x.ndim == 2 else np.column_stack((x, x))
+    (value,) = native.batch(single(op, len(x), params, taper), frames)
     return value
+
+
+def numbers(op: Reference, x: Frames, params: tuple[float, ...], taper: str = "none") -> tuple[float, float, float]:
+    """What the kernel gives, what it should, and how far from it it may be."""
+    got, y = one_channel(op, x, params, taper), x.astype(np.float64).reshape(len(x), -1)
+    window = Window(x=y[:, 0], other=y[:, -1] if op.id in TWO else y[:0, 0], rate_hz=RATE, taper=taper)
+    want = op(window, *params)
+    return got, want, op.tolerance.at(want, window, *params)
 
 
 def play(stream: native.Stream, frames: Frames, start: int, end: int, cut: int) -> list[bytes]:
@@ -103,14 +121,13 @@ def test_ids_are_given_in_order_and_stay() -> None:
 
 
 @each_op
-@given(x=windows)
+@given(x=windows, taper=tapers)
 @settings(max_examples=200, deadline=None)
-def test_kernel_matches_reference(op: Reference, x: Frames) -> None:
+def test_kernel_matches_reference(op: Reference, x: Frames, taper: str) -> None:
     """Within the operator's stated tolerance, whatever the window."""
     for params in params_of(op, len(x)):
-        got, window = one_channel(op, x, params), Window(x=x.astype(np.float64), rate_hz=RATE)
-        want = op(window, *params)
-        assert abs(got - want) <= op.tolerance.at(want, window, *params), (got, want, params)
+        got, want, allowed = numbers(op, x, params, taper)
+        assert abs(got - want) <= allowed, (got, want, allowed, params)
 
 
 @each_op
@@ -118,11 +135,12 @@ def test_kernel_matches_reference(op: Reference, x: Frames) -> None:
 def test_kernel_matches_reference_at_every_kind_of_length(op: Reference, n: int) -> None:
     """Powers of two, primes, odd, the shortest and the longest; on an offset and with a slow trend."""
     rng = np.random.default_rng(n)
-    x = (9.81 + 0.01 * rng.standard_normal(n) + np.linspace(0, 0.1, n)).astype(np.float32)
+    trend = np.linspace(0, 0.1, n)[:, None]
+    x = (9.81 + 0.01 * rng.standard_normal((n, 2)) + trend).astype(np.float32)
     for params in params_of(op, len(x)):
-        got, window = one_channel(op, x, params), Window(x=x.astype(np.float64), rate_hz=RATE)
-        want = op(window, *params)
-        assert abs(got - want) <= op.tolerance.at(want, window, *params), (got, want, params)
+        for taper in TAPERS:
+            got, want, allowed = numbers(op, x, params, taper)
+            assert abs(got - want) <= allowed, (got, want, allowed, params, taper)
 
 
 @each_op
@@ -132,25 +150,24 @@ def test_a_constant_window(op: Reference, value: float, n: int) -> None:
     """Finite where float32 can hold it, never -0."""
     x = np.full(n, value, np.float32)
     for params in params_of(op, len(x)):
-        got, window = one_channel(op, x, params), Window(x=x.astype(np.float64), rate_hz=RATE)
-        want = op(window, *params)
+        got, want, allowed = numbers(op, x, params)
         beyond = math.isnan(want) or (math.isnan(got) and abs(value) > 1e19)  # squares pass float32's range
-        assert math.isnan(got) if beyond else abs(got - want) <= op.tolerance.at(want, window, *params)
+        assert math.isnan(got) if beyond else abs(got - want) <= allowed
         assert np.float32(got).view(np.uint32) != 0x80000000
 
 
 @each_op
 @pytest.mark.parametrize("bad", [0x7FC00001, 0xFFC00000, 0x7F800001, 0x7F800000, 0xFF800000])
 def test_nan_and_infinity_give_one_nan_on_their_channel_only(op: Reference, bad: int) -> None:
-    """Bits 0x7fc00000; other channels do not notice."""
+    """Bits 0x7fc00000; channels that do not look at it do not notice."""
     frames = np.random.default_rng(3).standard_normal((80, 2)).astype(np.float32)
     clean = program(20, 20, [op], channels=2)
     want = np.frombuffer(native.batch(clean, frames), np.uint32).reshape(4, 2, -1)
     frames.view(np.uint32)[45, 1] = bad
-    got = np.frombuffer(native.batch(clean, frames), np.uint32).reshape(4, 2, -1)
-    assert (got[2, 1] == NAN_BITS).all()
-    got = got.copy()
-    got[2, 1] = want[2, 1]
+    got = np.frombuffer(native.batch(clean, frames), np.uint32).reshape(4, 2, -1).copy()
+    seen = slice(0 if op.id in TWO else 1, 2)
+    assert (got[2, seen] == NAN_BITS).all()
+    got[2, seen] = want[2, seen]
     assert (got == want).all()
 
 

@@ -12,8 +12,18 @@ NO_SPECTRUM = 1e-30
 """Where the power above DC [square of x's unit] is below this, a window has no spectrum: shape operators give 0."""
 
 
+def taper(name: str, n: int) -> Values:
+    """The window function over its root mean square: periodic, as scipy.signal.get_window(name, n, fftbins=True)."""
+    turn = np.cos(2 * np.pi * np.arange(n) / n)
+    weights: Values = {"none": np.ones(n), "hann": 0.5 - 0.5 * turn, "hamming": 0.54 - 0.46 * turn}[name]
+    over_rms: Values = weights / np.sqrt(np.mean(weights**2))
+    return over_rms
+
+
 def _variance(w: Window, *_params: float) -> float:
-    return float(np.var(w.x))
+    """That of the whole spectrum; of a tapered window at least the plain one: its weights are at most 8/3."""
+    tapered = (w.x - np.mean(w.x)) * taper(w.taper, len(w.x))
+    return float(max(np.var(w.x), np.mean(tapered**2)))
 
 
 def _rate(w: Window) -> float:
@@ -21,13 +31,17 @@ def _rate(w: Window) -> float:
 
 
 def _power(w: Window) -> Values:
-    """One-sided periodogram P[0..n/2] of the rectangular window; all bins together are the mean square."""
+    """One-sided periodogram P[0..n/2]; all bins together are the mean square.
+
+    With a taper v: P[k] = c |sum v (x - mean) exp|^2 / (n sum v^2), as scipy.signal.periodogram(scaling="density",
+    detrend="constant") times rate/n; mean^2 is added to P[0]. Together: mean^2 + sum v^2 (x - mean)^2 / sum v^2.
+    """
     n = len(w.x)
     k = np.arange(n // 2 + 1)
     sides = np.where((k == 0) | (2 * k == n), 1.0, 2.0)
     mean = np.mean(w.x)  # taken off first: it is bin 0, and its rounding would leak into the others
-    power: Values = sides * np.square(np.abs(np.fft.rfft(w.x - mean))) / n**2
-    power[0] = mean**2
+    power: Values = sides * np.square(np.abs(np.fft.rfft((w.x - mean) * taper(w.taper, n)))) / n**2
+    power[0] = mean**2 + (0.0 if w.taper == "none" else power[0])
     return power
 
 
@@ -46,8 +60,8 @@ OF_POWER = Tolerance(rtol=2e-6, atol=2e-6, of=_variance, floor=1e-40)
 def band_power(w: Window, f0_hz: float, f1_hz: float) -> float:
     """Mean power of the frequencies f0 <= f < f1 [square of x's unit]: sum of the one-sided periodogram.
 
-    P[k] = c |X[k]|^2 / n^2 at f = k * rate / n, c = 1 for DC and Nyquist, else 2; X the plain DFT of the window
-    (rectangular). All bins together are the mean square (Parseval).
+    P[k] = c |X[k]|^2 / n^2 at f = k * rate / n, c = 1 for DC and Nyquist, else 2; X the plain DFT of the window, or of
+    the window times the channel's taper over the taper's rms. All bins together are the mean square (Parseval).
 
     Args:
         w: The window.

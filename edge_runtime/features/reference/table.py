@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,14 @@ class Window:
     Attributes:
         x: Values [unit of the channel].
         rate_hz: Frames per second [Hz].
+        taper: Window function of the channel's spectrum: none, hann, hamming.
+        other: Values of the second channel at the same frames, where the operator takes two.
     """
 
     x: Values
     rate_hz: float
+    taper: str = "none"
+    other: Values = field(default_factory=lambda: np.zeros(0))
 
 
 def as_float32(params: tuple[float, ...]) -> tuple[float, ...]:
@@ -78,7 +82,7 @@ class Reference:
 
     def __call__(self, window: Window, *params: float) -> float:
         """The number; NaN where the window holds a NaN or infinity, or the result is beyond float32."""
-        if not np.isfinite(window.x).all():
+        if not (np.isfinite(window.x).all() and np.isfinite(window.other).all()):
             return math.nan
         value = self.run(window, *as_float32(params))
         return value if abs(value) <= float(np.finfo(np.float32).max) else math.nan
