@@ -24,8 +24,8 @@ def program_of(project: Project) -> Program:
     if wanted.program:
         program = _read(wanted.program)
         _check_fits(program, project, wanted.program.name)
-        return program
-    return build_program(
+        return _with_times(program, project)
+    program = build_program(
         _channels(project),
         rate_hz=project.data.rate_hz,
         window_frames=wanted.window_frames,
@@ -33,7 +33,18 @@ def program_of(project: Project) -> Program:
         features=wanted.list,
         derived=wanted.derived,
         fields={each.name: each.kind for each in project.fields},
+        timing=wanted.timing,
     )
+    return _with_times(program, project)
+
+
+def _with_times(program: Program, project: Project) -> Program:
+    if program.timing and project.data.time is None:
+        raise UsageError(
+            f"features.timing: policy {program.timing.policy!r}, but the recordings have no times",
+            hint='name their column, as in: [data] time_us = "t"',
+        )
+    return program
 
 
 def _channels(project: Project) -> list[Channel]:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud_trainer.section import Section, did_you_mean
+from edge_runtime.contract.timing import MAX_GAP, TIME_POLICIES, Timing
 from edge_runtime.errors import UsageError
+from edge_runtime.sources.cells import TIME_UNITS, TimeField
 
 if TYPE_CHECKING:
     from edge_runtime.contract.manifest import Policy
@@ -24,7 +26,7 @@ FILE = "edgeloop.toml"
 ESTIMATORS = ("logistic", "forest", "hist_gradient_boosting", "mlp")
 METRICS = ("accuracy", "macro_f1")
 BUDGET = ("state_bytes", "model_bytes", "memory_bytes", "latency_us", "record_bytes_day")
-RESERVED = ("recording", "group", "frame", "label")
+RESERVED = ("recording", "group", "frame", "label", "time_us")
 _CHANNEL = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _ID = re.compile(r"[a-z0-9-]{1,64}")
 
@@ -57,12 +59,14 @@ class FieldSpec:
 class Data:
     """The recordings: CSV files, plain or gzipped, with one header line; one file is one recording.
 
-    Without channels each line is a record of its own, and the lines of one group are one recording.
+    `time` is the column that says when a frame was taken. Without channels each line is a record of its own, and the
+    lines of one group are one recording.
     """
 
     root: Path
     files: tuple[str, ...]
     rate_hz: float
+    time: TimeField | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +119,7 @@ class Features:
     hop_frames: int = 0
     list: tuple[str, ...] = ()
     derived: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    timing: Timing = Timing()  # noqa: RUF009 - frozen
     program: Path | None = None
 
 
@@ -282,9 +287,17 @@ def _data(section: Section, *, is_tabular: bool) -> Data:
         root=_folder(section),
         files=section.texts("files"),
         rate_hz=section.number("rate_hz", 1.0 if is_tabular else None, low=0, high=1e6, open_low=True),
+        time=None if is_tabular else _time(section),
     )
     section.done()
     return data
+
+
+def _time(section: Section) -> TimeField | None:
+    given = [unit for unit in TIME_UNITS if section.has(unit)]
+    if len(given) > 1:
+        raise section.wrong(given[1], f"one time column, and {section.key(given[0])} is one")
+    return TimeField(section.text(given[0]), TIME_UNITS[given[0]]) if given else None
 
 
 def _folder(section: Section) -> Path:
@@ -368,7 +381,7 @@ def _groups(section: Section) -> Groups:
 def _features(section: Section, *, is_tabular: bool) -> Features:
     if section.has("program"):
         features = Features(program=section.path.parent / section.text("program"))
-        for other in ("list", "window_frames", "hop_frames", "derived"):
+        for other in ("list", "window_frames", "hop_frames", "derived", "timing"):
             if section.has(other):
                 raise section.wrong(other, "nothing beside features.program, which says all of it")
         section.done()
@@ -379,9 +392,17 @@ def _features(section: Section, *, is_tabular: bool) -> Features:
         hop_frames=section.integer("hop_frames", window, low=1, high=window),
         list=section.texts("list"),
         derived=_derived(section.section("derived", optional=True)),
+        timing=_timing(section.section("timing")) if section.has("timing") else Timing(),
     )
     section.done()
     return features
+
+
+def _timing(section: Section) -> Timing:
+    policy = section.choice("policy", "", of=TIME_POLICIES)
+    most = section.integer("most_frames", low=1, high=MAX_GAP) if policy != "none" else 0
+    section.done()
+    return Timing(policy=policy, most_frames=most)
 
 
 def _derived(section: Section) -> dict[str, str | Mapping[str, str]]:

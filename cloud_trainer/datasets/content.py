@@ -36,6 +36,7 @@ class Recording:
         group: What must not be in training and test at once.
         frames: Raw values, float32 [n_frames, n_channels], C order.
         spans: Labelled frames, ascending, neighbours of one label merged; frames in none have no label.
+        times: When each frame was taken [µs UTC], int64; None where nobody said.
         fields: Name -> one value a frame: float64, NaN where missing, or text, None where missing.
     """
 
@@ -44,6 +45,7 @@ class Recording:
     frames: npt.NDArray[np.float32]
     spans: tuple[Span, ...]
     fields: Mapping[str, FieldColumn] = field(default_factory=dict)
+    times: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,8 @@ def digest_frames(
     schema["channels"] = [[c.name, c.unit, c.scale, c.offset] for c in channels]
     if fields:
         schema["fields"] = [[each.name, each.kind] for each in fields]
+    if any(recording.times is not None for recording in recordings):
+        schema["times"] = "us"
     _feed(sha, schema)
     for recording in sorted(recordings, key=lambda r: r.name):
         head = [
@@ -95,6 +99,8 @@ def digest_frames(
         ]
         _feed(sha, head)
         sha.update(recording.frames.astype("<f4", copy=False).tobytes())
+        if recording.times is not None:
+            sha.update(recording.times.astype("<i8", copy=False).tobytes())
         for each in fields:
             values: Any = recording.fields[each.name]
             if each.kind == "text":

@@ -63,7 +63,7 @@ def read_recordings(
     for done, (path, item) in enumerate(sorted(named, key=lambda pair: stem(pair[0]))):
         if progress:
             progress("reading recordings", done, len(named))
-        frames = _read_frames(project, path)
+        frames, times = _read_frames(project, path)
         if item:
             if not item.label or not item.group:
                 raise UsageError(f"{path}: its label or its group is empty", hint="name both")
@@ -72,7 +72,9 @@ def read_recordings(
         else:
             group, spans = grouping.of(path), labelling.of(path, len(frames))
         fields = read_fields(project.fields, path) if project.fields else {}
-        recordings.append(Recording(name=stem(path), group=group, frames=frames, spans=spans, fields=fields))
+        recordings.append(
+            Recording(name=stem(path), group=group, frames=frames, spans=spans, fields=fields, times=times)
+        )
     if progress:
         progress("reading recordings", len(named), len(named))
     return recordings
@@ -109,16 +111,18 @@ def _refuse_twins(paths: Sequence[Path]) -> None:
             )
 
 
-def _read_frames(project: Project, path: Path) -> npt.NDArray[np.float32]:
+def _read_frames(project: Project, path: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64] | None]:
     import numpy as np
 
     columns = [channel.column for channel in project.channels]
-    source = PlaybackSource([path], rate_hz=project.data.rate_hz, channels=columns)
+    source = PlaybackSource([path], rate_hz=project.data.rate_hz, channels=columns, time=project.data.time)
     block = memoryview(array("f", bytes(4 * _BLOCK_FRAMES * len(columns))))
-    values = array("f")
+    values, times = array("f"), array("q")
     try:
         while n := source.read(block):
             values.frombytes(block[: n * len(columns)].cast("B"))
+            if source.times is not None:
+                times.frombytes(source.times.cast("B"))
     finally:
         source.close()
     frames = np.frombuffer(values, dtype=np.float32).reshape(-1, len(columns))
@@ -128,7 +132,7 @@ def _read_frames(project: Project, path: Path) -> npt.NDArray[np.float32]:
             f"{path}: {len(frames)} frames are shorter than a window of {window}",
             hint="leave the recording out, or lower features.window_frames",
         )
-    return frames
+    return frames, np.frombuffer(times, dtype=np.int64) if project.data.time else None
 
 
 class _Grouping:

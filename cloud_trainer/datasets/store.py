@@ -51,6 +51,7 @@ class DatasetVersion:
         record_program: Digest of the feature program of its records; "" in a version of recordings.
         delta_version: Commit of `table` that holds it.
         made_ms: When [ms, UTC]; not part of the content.
+        has_times: Its frames carry the times at which they were taken.
     """
 
     name: str
@@ -66,6 +67,7 @@ class DatasetVersion:
     delta_version: int
     made_ms: int
     fields: tuple[Field, ...] = ()
+    has_times: bool = False
 
     @property
     def ref(self) -> str:
@@ -122,7 +124,7 @@ def freeze(
         name=name, version=_next(ws, name), digest=digest, rows=sum(len(r.frames) for r in recordings),
         recordings=len(recordings), labels=_label_order(project, recordings), channels=channels,
         rate_hz=project.data.rate_hz, parents=tuple(p.ref for p in parents), record_program="",
-        delta_version=-1, made_ms=_now_ms(), fields=fields,
+        delta_version=-1, made_ms=_now_ms(), fields=fields, has_times=project.data.time is not None,
     )  # fmt: skip
     return _commit(ws, version, _frame_columns(recordings, channels, fields))
 
@@ -165,6 +167,7 @@ def read_frames(ws: Workspace, dataset: DatasetVersion) -> list[Recording]:
     if dataset.record_program:
         return []
     names = [c.name for c in dataset.channels] + [f.name for f in dataset.fields]
+    names += ["time_us"] if dataset.has_times else []
     at = {dataset.table: dataset.delta_version}
     heads = ws.tables.sql(
         f'select recording, min("group"), count(*) from {dataset.table} group by 1 order by 1',
@@ -180,11 +183,15 @@ def read_frames(ws: Workspace, dataset: DatasetVersion) -> list[Recording]:
     for i, channel in enumerate(dataset.channels):
         frames[:, i] = columns[channel.name]
     codes = np.asarray(columns["code"], dtype=np.int32)
+    times = np.asarray(columns["time_us"], dtype=np.int64) if dataset.has_times else None
     recordings, start = [], 0
     for name, group, n in heads:
         spans = _spans(codes[start : start + n], dataset.labels)
         own = {each.name: _field_values(columns[each.name][start : start + n], each) for each in dataset.fields}
-        recordings.append(Recording(name=name, group=group, frames=frames[start : start + n], spans=spans, fields=own))
+        when = None if times is None else times[start : start + n]
+        recordings.append(
+            Recording(name=name, group=group, frames=frames[start : start + n], spans=spans, fields=own, times=when)
+        )
         start += n
     _prove(dataset, digest_frames(recordings, dataset.channels, dataset.rate_hz, dataset.fields))
     return recordings
@@ -274,7 +281,8 @@ def _version(row: dict[str, Any]) -> DatasetVersion:
     )
     lists = {name: tuple(json.loads(row[name])) for name in ("labels", "parents")}
     fields = tuple(Field(name=name, kind=kind) for name, kind in json.loads(row.get("fields") or "[]"))
-    return DatasetVersion(**{**row, **lists, "channels": channels, "fields": fields})
+    has_times = bool(row.get("has_times"))
+    return DatasetVersion(**{**row, **lists, "channels": channels, "fields": fields, "has_times": has_times})
 
 
 def _find(ws: Workspace, name: str, digest: str) -> DatasetVersion | None:
@@ -328,7 +336,15 @@ def _frame_columns(
         "label": labels,
         **{channel.name: frames[:, i] for i, channel in enumerate(channels)},
         **{each.name: _joined([recording.fields[each.name] for recording in recordings]) for each in fields},
+        **_times_column(recordings),
     }
+
+
+def _times_column(recordings: Sequence[Recording]) -> dict[str, Any]:
+    import numpy as np
+
+    times = [recording.times for recording in recordings if recording.times is not None]
+    return {"time_us": np.concatenate(times)} if times else {}
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cloud_trainer.datasets import DatasetVersion, Progress, Recording, load, read_frames, read_records
+from cloud_trainer.features.timed import timed_rows
 from edge_runtime import native
 from edge_runtime.errors import ContractError
 
@@ -173,6 +174,15 @@ def _windows(recording: Recording, program: Program) -> _Rows:
         raise ContractError(
             f"recording {recording.name}: {n_frames} frames, a window has {program.window_frames}",
             hint="leave the recording out, or lower features.window_frames",
+        )
+    if program.timing:
+        rows, windows, labels = timed_rows(recording, program)
+        return _Rows(
+            x=rows,
+            label=labels,
+            groups=[recording.group] * len(labels),
+            recording=[recording.name] * len(labels),
+            window=windows,
         )
     values = native.batch(program, np.ascontiguousarray(recording.frames).reshape(-1).data)
     x = np.frombuffer(values, dtype=np.float32).reshape(-1, len(program.features))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_runtime.contract.program import Channel
+from edge_runtime.contract.timing import Timing
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.features.draft import Draft, Step
 from edge_runtime.features.operators import GroupOperators, SeriesOperators
@@ -91,6 +92,7 @@ class ProgramBuilder:
         rate_hz: Frames per second, > 0 [Hz].
         window_s: Length of a window [s], a whole number of frames, 2..4096; or say `window_frames`.
         hop_s: From one window to the next [s], a whole number of frames, at most a window; or say `hop_frames`.
+        timing: What gaps in the times of frames mean, as Timing(policy="hold", most_frames=5).
 
     Raises:
         UsageError: A time is no whole number of frames, or is missing.
@@ -104,8 +106,9 @@ class ProgramBuilder:
         hop_s: float | None = None,
         window_frames: int | None = None,
         hop_frames: int | None = None,
+        timing: Timing | None = None,
     ) -> None:
-        self._rate_hz = rate_hz
+        self._rate_hz, self._timing = rate_hz, timing
         self._window = _frames("window", window_s, window_frames, rate_hz)
         self._hop = self._window if hop_s is hop_frames is None else _frames("hop", hop_s, hop_frames, rate_hz)
         self._draft = Draft()
@@ -164,7 +167,9 @@ class ProgramBuilder:
         Raises:
             UsageError: Names the feature, the value, the limit and what to do.
         """
-        return self._draft.program(rate_hz=self._rate_hz, window_frames=self._window, hop_frames=self._hop)
+        return self._draft.program(
+            rate_hz=self._rate_hz, window_frames=self._window, hop_frames=self._hop, timing=self._timing
+        )
 
     def describe(self) -> str:
         """What it is so far: a table with units, state and cost."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from edge_runtime import native
 from edge_runtime.contract.program import Channel, Feature, Field, Filter
+from edge_runtime.contract.timing import Timing
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.features.shown import FeatureProgram
 from edge_runtime.features.spec import call, near
@@ -158,7 +159,9 @@ class Draft:
 
     # ---- the program
 
-    def program(self, *, rate_hz: float, window_frames: int, hop_frames: int) -> FeatureProgram:
+    def program(
+        self, *, rate_hz: float, window_frames: int, hop_frames: int, timing: Timing | None = None
+    ) -> FeatureProgram:
         """The program, checked against the core.
 
         Raises:
@@ -174,6 +177,7 @@ class Draft:
                 features=tuple(self._feature(name, step) for name, step in steps),
                 filters=self._made_filters(),
                 fields=(*self.fields, *(self._field(name) for name in self._stages)),
+                timing=timing or Timing(),
             )
             native.check_program(program)
         except ContractError as why:

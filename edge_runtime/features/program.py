@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edge_runtime.contract.program import FIELD_KINDS, TAPERS, Channel, Field
+from edge_runtime.contract.timing import Timing
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.features.draft import Draft
 from edge_runtime.features.expand import add_derived, add_features
@@ -24,6 +25,7 @@ def build_program(
     features: Sequence[str],
     derived: Mapping[str, Derived] | None = None,
     fields: Mapping[str, str] | None = None,
+    timing: Timing | None = None,
 ) -> FeatureProgram:
     """The program of `features` over `channels` and `fields`, checked against the core.
 
@@ -39,6 +41,7 @@ def build_program(
         derived: Name -> "mag" = "acc_x,acc_y,acc_z:magnitude", "slow" = "mag:lowpass(5)": channels (or fields) that
             the features read as any other. Or {"from": "mag:lowpass(5)", "unit": "g", "taper": "hann"}.
         fields: Name -> "number" or "text": columns of a record.
+        timing: What gaps in the times of frames mean; None: times are ignored.
 
     Raises:
         UsageError: Names the entry, what is wrong with it and what there is.
@@ -51,7 +54,7 @@ def build_program(
         _derive(draft, name, entry)
     for text in features:
         add_features(draft, parse(text))
-    return draft.program(rate_hz=rate_hz, window_frames=window_frames, hop_frames=hop_frames)
+    return draft.program(rate_hz=rate_hz, window_frames=window_frames, hop_frames=hop_frames, timing=timing)
 
 
 def _derive(draft: Draft, name: str, entry: Derived) -> None:

@@ -51,6 +51,8 @@ def _title(program: Program) -> str:
     if program.channels:
         parts.append(f"window {program.window_frames} frames ({seconds[0]:g} s)")
         parts.append(f"hop {program.hop_frames} ({seconds[1]:g} s)")
+    if program.timing:
+        parts.append(f"gaps: {program.timing.policy}, up to {program.timing.most_frames} frames")
     parts.append(f"{len(program.features)} features")
     parts.append(f"{native.state_bytes(program)} bytes of state")
     return ", ".join(parts)

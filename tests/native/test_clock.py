@@ -18,13 +18,13 @@ from edge_runtime.contract.timing import TIME_POLICIES, Timing
 from edge_runtime.errors import ContractError
 from edge_runtime.features.reference.clock import Regular, frames_of, regular
 
-FILTER = next(op for op in native.operators() if op.name == "decimate")
+EMA, DECIMATE = (next(op for op in native.operators() if op.name == name) for name in ("ema", "decimate"))
 POLICY = Policy(thresholds_ppm=(0,), k=2, n=3, hold_windows=1)
 LARGE = 2**63 - 1
 
 
 def program_of(timing: Timing, *, rate_hz: float = 20.0, window: int = 12, hop: int = 4) -> Program:
-    """A quick channel, a filter with a state on it, and a channel of a fourth of the rate."""
+    """A quick channel, filters with a state on it, and a channel of a fourth of the rate."""
     return Program(
         rate_hz=rate_hz,
         channels=(Channel(name="a", unit="g", scale=0.5, offset=1.0), Channel(name="b", unit="K", every=4)),
@@ -34,9 +34,13 @@ def program_of(timing: Timing, *, rate_hz: float = 20.0, window: int = 12, hop: 
             Feature(name="a.mean", op=1, channel=0),
             Feature(name="a.max", op=5, channel=0),
             Feature(name="b.mean", op=1, channel=1),
-            Feature(name="slow.max", op=5, channel=2),
+            Feature(name="smooth.last", op=32, channel=2),
+            Feature(name="slow.max", op=5, channel=3),
         ),
-        filters=(Filter(name="slow", op=FILTER.id, sources=(0,), params=FILTER.example),),
+        filters=(
+            Filter(name="smooth", op=EMA.id, sources=(0,), params=EMA.example),
+            Filter(name="slow", op=DECIMATE.id, sources=(2,), params=DECIMATE.example),
+        ),
         timing=timing,
     )
 
@@ -176,7 +180,7 @@ def test_marked_windows_abstain_and_no_others() -> None:
     times = (np.arange(100) * 50_000).astype(np.int64)
     times[50:] += 150_000
     walked = native.batch_at(program_of(Timing(policy="mark", most_frames=3)), frames.reshape(-1), times)
-    values = np.frombuffer(walked.values, np.float32).reshape(-1, 4)
+    values = np.frombuffer(walked.values, np.float32).reshape(-1, 5)
     assert [bool(flag & native.FILLED) for flag in walked.flags] == np.isnan(values[:, 0]).tolist()
     assert 3 <= sum(np.isnan(values[:, 0])) <= 4
 

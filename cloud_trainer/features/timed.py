@@ -1,0 +1,53 @@
+"""The rows of a recording whose frames have times. One rule: a row's label is that of all frames it has to do with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime import native
+from edge_runtime.errors import ContractError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from cloud_trainer.datasets import Recording
+    from edge_runtime.contract.program import Program
+
+
+def timed_rows(
+    recording: Recording, program: Program
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], list[str]]:
+    """(rows, their window numbers, their labels): those that a stream decides, whose frames have one label.
+
+    With policy "mark" the rows that hold a filled frame are left out: the device abstains there.
+
+    Raises:
+        ContractError: The recording has no times, or they leave no window whole.
+    """
+    import numpy as np
+
+    if recording.times is None:
+        raise ContractError(
+            f"recording {recording.name}: its frames have no times, the program handles gaps by them "
+            f"({program.timing.policy})",
+            hint='freeze with [data] time_us = "COLUMN", or take features.timing away',
+        )
+    walked = native.batch_at(program, np.ascontiguousarray(recording.frames).reshape(-1).data, recording.times)
+    x = np.frombuffer(walked.values, dtype=np.float32).reshape(-1, len(program.features))
+    if not len(x):
+        n = len(recording.frames)
+        met = ", ".join(f"{name} {count}" for name, count in walked.clock._asdict().items())
+        raise ContractError(
+            f"recording {recording.name}: {n} frames give no window of {program.window_frames}: {met}",
+            hint="is the unit of the time column right, and rate_hz? else leave the recording out",
+        )
+    first, last = (np.frombuffer(column, dtype=np.uint64).astype(np.int64) for column in (walked.first, walked.last))
+    is_filled = (np.frombuffer(walked.flags, dtype=np.uint64) & native.FILLED) != 0
+    if program.timing.policy != "mark":
+        is_filled[:] = False
+    starts = np.array([span.start for span in recording.spans], dtype=np.int64)
+    ends = np.array([span.end for span in recording.spans], dtype=np.int64)
+    at = np.searchsorted(starts, first, side="right") - 1
+    kept = np.flatnonzero((at >= 0) & (last < ends[at]) & ~is_filled)
+    return x[kept], kept.astype(np.int64), [recording.spans[i].label for i in at[kept].tolist()]
