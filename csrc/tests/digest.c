@@ -229,6 +229,7 @@ static void digest_stream(void)
 }
 
 #include "digest_clock.h"
+#include "digest_filters.h"
 
 int main(void)
 {
@@ -238,5 +239,6 @@ int main(void)
     digest_operators();
     digest_tapers();
     digest_clock();
+    digest_filters();
     return 0;
 }
