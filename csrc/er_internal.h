@@ -185,7 +185,7 @@ typedef struct er_run {
     float *out;     /* samples out number ceil(first*up/down) .. ceil((first+n)*up/down) - 1 */
     const float *param;
     const void *table; /* what design() made                                    */
-    void *state;       /* what reset() made and run() changed: no pointers      */
+    void *state;       /* zeros at the start, then what run() left: no pointers   */
     uint32_t n_from;
 } er_run;
 
@@ -194,11 +194,10 @@ typedef struct er_filter_kernel {
     int (*params_ok)(const float *param, float rate_hz);
     /* Samples out for `down` in; NULL: one for one. */
     void (*ratio)(const float *param, uint32_t *up, uint32_t *down);
-    /* Bytes that design() and reset() fill; NULL: none. */
+    /* Bytes that design() fills, and of the state, which starts as zeros; NULL: none. */
     size_t (*table_bytes)(const float *param, float rate_hz);
     size_t (*state_bytes)(const float *param, float rate_hz);
     void (*design)(void *table, const float *param, float rate_hz);
-    void (*reset)(void *state, const void *table, const float *param);
     /* 1 if run() may go on from these bytes; NULL: from any. */
     int (*state_ok)(const void *state, const void *table, const float *param);
     void (*run)(const er_run *r);

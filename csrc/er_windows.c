@@ -132,10 +132,6 @@ void er_windows_reset(er_windows *w)
     w->at = w->fill = 0;
     for (uint32_t c = 0; c < er_program_lanes(p); c++) w->lanes[c].at = w->lanes[c].held = 0;
     memset(w->filter_state, 0, w->filter_bytes);
-    for (uint32_t i = 0; i < p->n_filters; i++) {
-        const er_lane *lane = &w->lanes[p->n_channels + i];
-        if (lane->kernel->reset) lane->kernel->reset(lane->state, lane->table, p->filters[i].param);
-    }
 }
 
 /* ---- frames in ---- */
