@@ -228,10 +228,11 @@ def _context(given: object) -> dict[str, float | str]:
     return found
 
 
-def _found(stream: StreamConfig, folder: Path, broker: Mapping[str, str]) -> StreamConfig:
+def _found(stream: StreamConfig, folder: Path, broker: dict[str, str]) -> StreamConfig:
     """Return *stream* with its source and its bundle as found beside the config file."""
+    feed = broker | {"client": f"{broker['client']}-{stream.name}"} if broker else {}
     try:
-        source = located(stream.source, folder=folder, broker=broker)
+        source = located(stream.source, folder=folder, broker=feed)
     except UsageError as why:
         raise UsageError(f"stream.source: {why}", hint=why.hint) from None
     decisions = tuple(f"unix:{folder / item[5:]}" if item.startswith("unix:") else item for item in stream.decisions)

@@ -5,10 +5,8 @@ Linux only. It needs no rights and changes nothing.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
-import threading
 import time
 from array import array
 from collections.abc import Mapping, Sequence
@@ -16,6 +14,7 @@ from pathlib import Path
 
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.sources.frames import pick, room
+from edge_runtime.sources.pace import Pace, next_slot
 from edge_runtime.sources.port import Request
 from edge_runtime.sources.proc import CHANNELS, PARSERS, Channel, frame
 
@@ -27,20 +26,6 @@ def open_source(request: Request) -> HostSource:
     if request.words:
         raise UsageError(f"source host: takes no words, got {' '.join(request.words)!r}", hint="write just: host")
     return HostSource(rate_hz=20.0 if request.rate_hz is None else request.rate_hz, channels=request.channels)
-
-
-def next_slot(slot: int, elapsed_s: float, *, rate_hz: float) -> int:
-    """The number of the next frame time, which is `number / rate_hz` after the start: never two in one period.
-
-    Args:
-        slot: The last one served.
-        elapsed_s: Time since the start [s].
-        rate_hz: Frames per second.
-
-    Returns:
-        `slot + 1`, or, if its time is over by a whole period and more, the latest slot that is due.
-    """
-    return max(slot + 1, math.floor(elapsed_s * rate_hz))
 
 
 class HostSource:
@@ -72,13 +57,10 @@ class HostSource:
         self._table = table
         self._rate_hz = float(rate_hz)
         self._channels = tuple(channel.name for channel in table)
-        self._stopped = threading.Event()
-        self._start_s = -1.0  # not started: the clock runs from the first read
-        self._before_s = 0.0
-        self._slot = 0
+        self._pace = Pace(self._rate_hz)
+        self._before_s = -1.0  # not started: counts from the first read
         self._files: dict[str, int] = {}
         self.next_frame = 0
-        self.frames_missed = 0
         try:
             for channel in table:
                 if channel.file not in self._files:
@@ -100,6 +82,11 @@ class HostSource:
         return self._rate_hz
 
     @property
+    def frames_missed(self) -> int:
+        """Frame times that were over before anybody asked."""
+        return self._pace.missed
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """Frames that came late by a period and more."""
         return {"missed": self.frames_missed} if self.frames_missed else {}
@@ -107,21 +94,14 @@ class HostSource:
     def read(self, out: memoryview) -> int:
         """1 when the next frame was due and is written; 0 when stopped. ValueError for a wrong `out`."""
         room(out, len(self._channels))
-        if self._stopped.is_set():
+        if self._before_s < 0 and not self._pace.is_stopped:
+            self._before_s, self._before = time.monotonic(), self._counters()
+        if not self._pace.wait():
             return 0
-        if self._start_s < 0:
-            self._start_s = self._before_s = time.monotonic()
-            self._before = self._counters()
-        slot = next_slot(self._slot, time.monotonic() - self._start_s, rate_hz=self._rate_hz)
-        due_s = self._start_s + slot / self._rate_hz
-        while (wait_s := due_s - time.monotonic()) > 0:
-            if self._stopped.wait(wait_s):
-                return 0
         now_s, now = time.monotonic(), self._counters()
         values = frame(self._table, self._before, now=now, elapsed_s=now_s - self._before_s)
         out[: len(values)] = memoryview(array("f", values))
-        self.frames_missed += slot - self._slot - 1
-        self._slot, self._before, self._before_s = slot, now, now_s
+        self._before, self._before_s = now, now_s
         self.next_frame += 1
         return 1
 
@@ -131,7 +111,7 @@ class HostSource:
 
     def stop(self) -> None:
         """Make `read` return 0, now and from now on; from any thread."""
-        self._stopped.set()
+        self._pace.stop()
 
     def close(self) -> None:
         """Close the kernel's files; no `read` may be running."""

@@ -19,19 +19,19 @@ class RawDecoder:
         self.queue = FrameQueue(len(at))
         self.counts: dict[str, int] = {}
         self._code, self._n, self._at, self._scale = typecode, len(columns), at, scale
-        self._frame_bytes = len(columns) * array(typecode).itemsize
+        self.frame_bytes = len(columns) * array(typecode).itemsize
         self._part = b""
 
     def feed(self, data: bytes) -> None:
         """See `Decoder`."""
         data = self._part + data
-        whole = len(data) - len(data) % self._frame_bytes
+        whole = len(data) - len(data) % self.frame_bytes
         self._part = data[whole:]
         values = little(self._code, data[:whole])
         if self._at != tuple(range(self._n)):
             values = picked(values, self._n, self._at)
         frames = array("f", values if self._scale == 1.0 else [v * self._scale for v in values])
-        self.queue.put(frames, [NO_TIME] * (whole // self._frame_bytes))
+        self.queue.put(frames, [NO_TIME] * (whole // self.frame_bytes))
 
     def end(self) -> None:
         """See `Decoder`."""

@@ -63,6 +63,23 @@ SOURCES: Final[dict[str, Kind]] = {
         module="exec", example="exec format=ndjson ./sensor.sh --fast", has_rows=True, options=(*FORMAT, "cwd"),
         paths="cwd", meaning="what a command prints; started again, with back-off, when it fails",
     ),
+    "mqtt": Kind(
+        module="mqtt", example="mqtt format=cbor plant/pump-7/accel", has_rows=True, broker=True,
+        options=(*FORMAT, "broker", "client", "ca", "cert", "key"),
+        meaning="what others publish on the broker of `[broker]`",
+    ),
+    "serial": Kind(
+        module="serial", example="serial columns=ax,ay,az /dev/ttyUSB0 115200", has_rows=True, options=FORMAT,
+        meaning="lines from a serial port",
+    ),
+    "iio": Kind(
+        module="iio", example="iio mode=buffer lis3dh", options=("mode", "sysfs", "dev"),
+        meaning="a Linux sensor: polled in sysfs (`mode=poll`), or its buffer",
+    ),
+    "alsa": Kind(
+        module="alsa", example="alsa columns=left,right plughw:1,0", options=("columns",),
+        meaning="a microphone, through `arecord`, -1..1",
+    ),
 }  # fmt: skip
 
 _OWN = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")

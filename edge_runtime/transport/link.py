@@ -52,6 +52,7 @@ class Endpoint:
         connect_timeout_s: For each of TCP and the broker's answer [s].
         max_inflight: Letters handed to the network before the broker took them.
         max_queue: Letters held for sending, those included.
+        max_packet_bytes: The largest message that a broker may send us [bytes].
     """
 
     host: str
@@ -64,6 +65,7 @@ class Endpoint:
     connect_timeout_s: float = 10.0
     max_inflight: int = 16
     max_queue: int = 64
+    max_packet_bytes: int = PACKET_BYTES
 
 
 def client_id(site: str, device: str) -> str:
@@ -78,7 +80,7 @@ class MqttLink:
         endpoint: The broker.
         client_id: See `client_id`; a broker serves one connection of an id.
         subscriptions: Topics to subscribe with QoS 1 on each connection.
-        will: Gives the last will: what the broker publishes when we are gone, and we on `close`.
+        will: Gives the last will: what the broker publishes when we are gone, and we on `close`; None has none.
         clock: Monotonic [s].
         uniform: A random number in [a, b], for the back-off.
 
@@ -93,7 +95,7 @@ class MqttLink:
         *,
         client_id: str,
         subscriptions: Sequence[str],
-        will: Callable[[], Letter],
+        will: Callable[[], Letter] | None,
         clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.SystemRandom().uniform,
     ) -> None:
@@ -151,7 +153,7 @@ class MqttLink:
     def close(self, timeout_s: float) -> None:
         """See `Link`."""
         give_up_at = self._clock() + timeout_s
-        if self.send(self._will()):
+        if self._will is not None and self.send(self._will()):
             while self._untaken and self._is_connected and self._clock() < give_up_at:
                 self._move(0.05)
         if self._client is not None and self._is_connected:
@@ -181,12 +183,13 @@ class MqttLink:
                 client.tls_set_context(_context(endpoint.tls))
             if endpoint.username is not None:
                 client.username_pw_set(endpoint.username, endpoint.password)
-            will = self._will()
-            client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
+            if self._will is not None:
+                will = self._will()
+                client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
             self._listen(client)
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.SessionExpiryInterval = endpoint.session_expiry_s
-            properties.MaximumPacketSize = PACKET_BYTES
+            properties.MaximumPacketSize = endpoint.max_packet_bytes
             self._client = client
             self._answer_by = self._clock() + 2 * endpoint.connect_timeout_s
             client.connect(endpoint.host, endpoint.port, endpoint.keepalive_s, clean_start=False, properties=properties)
@@ -207,7 +210,8 @@ class MqttLink:
 
         def on_message(_c: Client, _u: object, message: Any) -> None:
             if len(self._inbox) < INBOX:
-                self._inbox.append(Message(topic=message.topic, payload=bytes(message.payload)))
+                kept = bool(message.retain)
+                self._inbox.append(Message(topic=message.topic, payload=bytes(message.payload), retain=kept))
             else:
                 self.dropped_messages += 1
 

@@ -18,10 +18,11 @@ class Letter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What came down."""
+    """What came down; `retain`: the broker had kept it."""
 
     topic: str
     payload: bytes
+    retain: bool = False
 
 
 class Link(Protocol):

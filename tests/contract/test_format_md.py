@@ -36,7 +36,9 @@ def test_every_document_has_a_section_that_names_each_field(document: Document) 
     assert missing - header - free == set()
 
 
-@pytest.mark.parametrize("name", ["envelope", "header", "container", "signatures", "topics", "identity", "freeze rule"])
+@pytest.mark.parametrize(
+    "name", ["envelope", "header", "container", "signatures", "topics", "frames over mqtt", "identity", "freeze rule"]
+)
 def test_what_is_no_document_has_a_section_too(name: str) -> None:
     assert len(SECTIONS[name]) > 200
 

@@ -72,7 +72,11 @@ def test_operator_table_of_the_readme_is_the_one_of_the_core() -> None:
 def test_every_source_stands_in_the_readme_with_its_example() -> None:
     from edge_runtime.sources import SOURCES
 
-    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \| (.*) \|$", README.partition("\n## Sources\n")[2], re.M)
+    rows = re.findall(
+        r"^\| `([^`]+)` \| `([^`]+)` \| (.*) \|$",
+        README.partition("\n## Sources\n")[2].partition("\n| sink |")[0],
+        re.M,
+    )
     found = {name: (example, meaning) for name, example, meaning in rows}
     for name, kind in SOURCES.items():
         assert name in found, name
