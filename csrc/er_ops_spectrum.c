@@ -56,8 +56,8 @@ static band band_of(er_view *v)
     return b;
 }
 
-#define MOMENT_1(i) ((float)(i + 1) * t->x[i])
-#define MOMENT_2(i) (((float)(i + 1) - t->a) * ((float)(i + 1) - t->a) * t->x[i])
+#define MOMENT_1(i) ((float)(int32_t)(i + 1) * t->x[i])
+#define MOMENT_2(i) (((float)(int32_t)(i + 1) - t->a) * ((float)(int32_t)(i + 1) - t->a) * t->x[i])
 ER_DEFINE_SUM(sum_first, MOMENT_1)
 ER_DEFINE_SUM(sum_second, MOMENT_2)
 

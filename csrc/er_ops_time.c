@@ -68,7 +68,7 @@ static float op_energy(er_view *v, const float *param)
     return (float)er_sum_squares(v->x, v->n, 0.0f);
 }
 
-#define TREND(i) (((float)i - t->a) * (t->x[i] - t->b))
+#define TREND(i) (((float)(int32_t)(i) - t->a) * (t->x[i] - t->b))
 ER_DEFINE_SUM(trends, TREND)
 
 /* Slope of the least-squares line over time [unit of x per second]: sum (i-c)(x-mean) / sum (i-c)^2

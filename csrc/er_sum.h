@@ -7,6 +7,7 @@
 #ifndef ER_SUM_H
 #define ER_SUM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum { ER_SUM_LANES = 8, ER_SUM_BLOCK = 128 };
@@ -19,30 +20,30 @@ typedef struct er_terms {
     uint32_t lag;
 } er_terms;
 
-/* Defines `static double name(const er_terms *t, uint32_t n)`: the sum of TERM(i), i < n, a float
- * expression of t and i. The two inner loops are one order; the first vectorises. */
-#define ER_DEFINE_SUM(name, TERM)                                                                  \
-    static double name(const er_terms *from, uint32_t n)                                           \
-    {                                                                                              \
-        const er_terms copy = *from, *const t = &copy; /* no store can alias it */                 \
-        double total = 0.0;                                                                        \
-        (void)t;                                                                                   \
-        for (uint32_t at = 0; at < n; at += ER_SUM_BLOCK) {                                        \
-            const uint32_t end = n - at < ER_SUM_BLOCK ? n : at + ER_SUM_BLOCK;                    \
-            float lane[ER_SUM_LANES] = {0};                                                        \
-            uint32_t i = at;                                                                       \
-            for (; i + ER_SUM_LANES <= end; i += ER_SUM_LANES)                                     \
-                for (uint32_t l = 0; l < ER_SUM_LANES; l++) lane[l] += TERM((i + l));              \
-            for (uint32_t l = 0; i + l < end; l++) lane[l] += TERM((i + l));                       \
-            total += (double)er_sum_tree(lane);                                                    \
-        }                                                                                          \
-        return total;                                                                              \
-    }
-
 static inline float er_sum_tree(const float a[ER_SUM_LANES])
 {
     return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
 }
+
+/* Sum of one block, term[n], n <= 128. */
+float er_sum_block(const float *term, size_t n);
+
+/* Defines `static double name(const er_terms *t, size_t n)`: the sum of TERM(i), i < n, a float
+ * expression of t and i. The terms of a block are written down before they are added: so the first
+ * loop is the same work on neighbours, whatever the term, and every compiler vectorises both. */
+#define ER_DEFINE_SUM(name, TERM)                                                                  \
+    static double name(const er_terms *from, size_t n)                                             \
+    {                                                                                              \
+        const er_terms copy = *from, *const t = &copy; /* no store can alias it */                 \
+        float term[ER_SUM_BLOCK];                                                                  \
+        double total = 0.0;                                                                        \
+        for (size_t at = 0; at < n; at += ER_SUM_BLOCK) {                                          \
+            const size_t len = n - at < ER_SUM_BLOCK ? n - at : ER_SUM_BLOCK;                      \
+            for (size_t i = 0; i < len; i++) term[i] = TERM((at + i));                             \
+            total += (double)er_sum_block(term, len);                                              \
+        }                                                                                          \
+        return total;                                                                              \
+    }
 
 /* Sum of x[i], i < n. */
 double er_sum(const float *x, uint32_t n);
