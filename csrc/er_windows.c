@@ -266,35 +266,40 @@ er_status er_windows_put(er_windows *w, uint32_t fill, const unsigned char *byte
 
 /* ---- features out ---- */
 
-/* Fill lo and hi; 0 if a value is not finite. -0 counts as 0. Eight lanes, as in er_sum.h: a plain
- * minimum cannot be vectorised, because its order decides which zero and which NaN is kept. */
+enum { WIDE = 32 };
+
+/* lo and hi <- least and greatest of x[n], by lanes and then by halves: a plain minimum cannot be
+ * vectorised, because its order decides which zero and which NaN is kept. */
+static void extremes(const float *restrict x, size_t n, float *restrict lo, float *restrict hi)
+{
+    size_t i = 0;
+    for (size_t l = 0; l < WIDE; l++) lo[l] = hi[l] = x[0];
+    for (; i + WIDE <= n; i += WIDE)
+        for (size_t l = 0; l < WIDE; l++) {
+            lo[l] = x[i + l] < lo[l] ? x[i + l] : lo[l];
+            hi[l] = x[i + l] > hi[l] ? x[i + l] : hi[l];
+        }
+    for (size_t l = 0; i + l < n; l++) {
+        lo[l] = x[i + l] < lo[l] ? x[i + l] : lo[l];
+        hi[l] = x[i + l] > hi[l] ? x[i + l] : hi[l];
+    }
+    for (size_t half = WIDE / 2; half > 0; half /= 2)
+        for (size_t l = 0; l < half; l++) {
+            lo[l] = lo[l + half] < lo[l] ? lo[l + half] : lo[l];
+            hi[l] = hi[l + half] > hi[l] ? hi[l + half] : hi[l];
+        }
+}
+
+/* Fill lo and hi; 0 if a value is not finite. -0 counts as 0. */
 static int scan(er_view *v)
 {
-    enum { LANES = 8 };
-    float lo[LANES], hi[LANES];
-    uint32_t greatest = 0, i = 0;
-    for (uint32_t l = 0; l < LANES; l++) lo[l] = hi[l] = v->x[0];
-    for (; i + LANES <= v->n; i += LANES)
-        for (uint32_t l = 0; l < LANES; l++) {
-            const float x = v->x[i + l];
-            lo[l] = x < lo[l] ? x : lo[l];
-            hi[l] = hi[l] < x ? x : hi[l];
-        }
-    for (; i < v->n; i++) {
-        lo[0] = v->x[i] < lo[0] ? v->x[i] : lo[0];
-        hi[0] = hi[0] < v->x[i] ? v->x[i] : hi[0];
-    }
-    for (uint32_t l = 1; l < LANES; l++) {
-        lo[0] = lo[l] < lo[0] ? lo[l] : lo[0];
-        hi[0] = hi[0] < hi[l] ? hi[l] : hi[0];
-    }
-    for (i = 0; i < v->n; i++) {
-        const uint32_t size = er_float_bits(v->x[i]) & 0x7fffffffu;
-        greatest = size > greatest ? size : greatest;
-    }
+    float lo[WIDE], hi[WIDE];
+    uint32_t rest = 0; /* x - x is 0 of every number, NaN of the others */
+    extremes(v->x, v->n, lo, hi);
+    for (size_t i = 0; i < v->n; i++) rest |= er_float_bits(v->x[i] - v->x[i]);
     v->lo = lo[0] + 0.0f;
     v->hi = hi[0] + 0.0f;
-    return greatest < 0x7f800000u;
+    return rest == 0;
 }
 
 static er_view view_of(er_windows *w, uint32_t channel)
