@@ -135,13 +135,20 @@ er_order er_ranks_at(er_ranks *r, uint32_t k);
 
 /* ---- operators ---- */
 
-/* Moments of z = x * scale - c about c; scaled by a power of two, so that none passes float's
- * range.
- */
+/* Sums of d = x - mean, the mean being that of operator 1. */
+typedef struct er_offsets {
+    double sum, squares; /* of d, of d*d */
+} er_offsets;
+
+/* Moments of z = x * scale - c about c. Scale is 1, and z the d of er_offsets, unless the range of
+ * x is far from 1: then it is a power of two, so that no power of z passes float's range. */
 typedef struct er_moments {
     float scale, c; /* c = scale * mean of operator 1                   */
+    double sum;     /* of z                                             */
     double rest;    /* mean of z: what the rounding of c left           */
     double m2;      /* variance of z, > 0                               */
+    double s3, s4;  /* means of z^3 and z^4, where has_powers           */
+    int has_powers;
 } er_moments;
 
 enum { ER_MAX_HISTOGRAM = 256 };
@@ -158,8 +165,11 @@ typedef struct er_view {
     er_spectrum *spectrum; /* where one asked ER_NEED_SPECTRUM           */
     struct er_view *other; /* the second channel; NULL where the operator takes one */
     int has_power;         /* spectrum->power is of this channel         */
-    int has_mean, has_moments;
+    int has_total;
+    double total; /* of power, without DC */
+    int has_mean, has_offsets, has_moments;
     float mean;
+    er_offsets offsets;
     er_moments moments;
 } er_view;
 

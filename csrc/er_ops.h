@@ -44,6 +44,8 @@ float er_view_mean(er_view *v);
 /* The mean in double: that of operator 1 and the mean of what is left. Not finite where the sum
  * passes float's range. */
 double er_view_centre(er_view *v);
+/* Sums about the mean, made once a channel. */
+const er_offsets *er_view_offsets(er_view *v);
 /* The moments, made once a channel; call it where hi > lo only. */
 const er_moments *er_view_moments(er_view *v);
 /* Power of two p with 1/2 <= p * size < 4, as far as float goes; size >= 0. Scaling by it is exact

@@ -15,13 +15,9 @@ float er_scale_of(float size)
 
 #define Z(i) (t->x[i] * t->a - t->b)
 #define Z2(i) (Z(i) * Z(i))
-#define Z3(i) (Z2(i) * Z(i))
-#define Z4(i) (Z2(i) * Z2(i))
 #define ZLAG(i) (Z(i) * Z((i + t->lag)))
 ER_DEFINE_SUM(sum_z, Z)
 ER_DEFINE_SUM(sum_z2, Z2)
-ER_DEFINE_SUM(sum_z3, Z3)
-ER_DEFINE_SUM(sum_z4, Z4)
 ER_DEFINE_SUM(sum_lagged, ZLAG)
 
 static er_terms terms_of(const er_view *v, const er_moments *m)
@@ -34,11 +30,52 @@ const er_moments *er_view_moments(er_view *v)
     er_moments *m = &v->moments;
     if (v->has_moments) return m;
     v->has_moments = 1;
-    m->scale = er_scale_of(v->hi * 0.5f - v->lo * 0.5f);
+    const float size = v->hi * 0.5f - v->lo * 0.5f;
+    const er_offsets *d = er_view_offsets(v);
+    m->scale = 1.0f;
+    m->sum = d->sum;
+    double squares = d->squares;
+    if (!(size > 1e-6f && size < 1e6f)) {
+        m->scale = er_scale_of(size);
+        const er_terms t = {.x = v->x, .a = m->scale, .b = er_view_mean(v) * m->scale};
+        m->sum = sum_z(&t, v->n);
+        squares = sum_z2(&t, v->n);
+    }
     m->c = er_view_mean(v) * m->scale;
-    const er_terms t = terms_of(v, m);
-    m->rest = sum_z(&t, v->n) / v->n;
-    m->m2 = sum_z2(&t, v->n) / v->n - m->rest * m->rest;
+    m->rest = m->sum / v->n;
+    m->m2 = squares / v->n - m->rest * m->rest;
+    m->has_powers = 0;
+    return m;
+}
+
+/* Both terms of a block in one loop. */
+static void powers_of(const float *restrict x, size_t n, float scale, float c, float *restrict z3,
+                      float *restrict z4)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float z = x[i] * scale - c, z2 = z * z;
+        z3[i] = z2 * z;
+        z4[i] = z2 * z2;
+    }
+}
+
+/* The moments with those of third and fourth power. */
+static const er_moments *powers(er_view *v)
+{
+    float z3[ER_SUM_BLOCK], z4[ER_SUM_BLOCK];
+    er_view_moments(v);
+    er_moments *m = &v->moments;
+    if (m->has_powers) return m;
+    m->has_powers = 1;
+    m->s3 = m->s4 = 0.0;
+    for (uint32_t at = 0; at < v->n; at += ER_SUM_BLOCK) {
+        const uint32_t len = v->n - at < ER_SUM_BLOCK ? v->n - at : ER_SUM_BLOCK;
+        powers_of(v->x + at, len, m->scale, m->c, z3, z4);
+        m->s3 += (double)er_sum_block(z3, len);
+        m->s4 += (double)er_sum_block(z4, len);
+    }
+    m->s3 /= v->n;
+    m->s4 /= v->n;
     return m;
 }
 
@@ -47,9 +84,8 @@ static float op_skewness(er_view *v, const float *param)
 {
     (void)param;
     if (v->lo == v->hi) return 0.0f;
-    const er_moments *m = er_view_moments(v);
-    const er_terms t = terms_of(v, m);
-    const double d = m->rest, m3 = sum_z3(&t, v->n) / v->n - d * (3.0 * m->m2 + d * d);
+    const er_moments *m = powers(v);
+    const double d = m->rest, m3 = m->s3 - d * (3.0 * m->m2 + d * d);
     return (float)(m3 / (m->m2 * (double)__builtin_sqrtf((float)m->m2)));
 }
 
@@ -58,10 +94,9 @@ static float op_kurtosis(er_view *v, const float *param)
 {
     (void)param;
     if (v->lo == v->hi) return 0.0f;
-    const er_moments *m = er_view_moments(v);
-    const er_terms t = terms_of(v, m);
-    const double d = m->rest, n = v->n, s3 = sum_z3(&t, v->n) / n, s4 = sum_z4(&t, v->n) / n;
-    const double m4 = s4 - d * (4.0 * s3 - d * (6.0 * m->m2 + 3.0 * d * d));
+    const er_moments *m = powers(v);
+    const double d = m->rest;
+    const double m4 = m->s4 - d * (4.0 * m->s3 - d * (6.0 * m->m2 + 3.0 * d * d));
     return (float)(m4 / (m->m2 * m->m2) - 3.0);
 }
 
@@ -73,9 +108,9 @@ static float op_autocorrelation(er_view *v, const float *param)
     const uint32_t lag = (uint32_t)param[0], pairs = v->n - lag;
     er_terms t = terms_of(v, m);
     t.lag = lag;
-    const double both = sum_lagged(&t, pairs), head = sum_z(&t, pairs);
-    t.x += lag;
-    const double tail = sum_z(&t, pairs);
+    const double both = sum_lagged(&t, pairs), tail = m->sum - sum_z(&t, lag);
+    t.x += pairs;
+    const double head = m->sum - sum_z(&t, lag);
     const double d = m->rest, product = both - d * (head + tail) + pairs * d * d;
     return (float)(product / (m->m2 * v->n));
 }

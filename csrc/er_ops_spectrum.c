@@ -20,7 +20,7 @@ static uint32_t bin_from(float f, float rate_hz, uint32_t n)
     const uint32_t end = n / 2 + 1;
     const double want = (double)f * n, rate = (double)rate_hz;
     if (want > rate * (end - 1)) return end;
-    uint32_t k = (uint32_t)(want / rate);
+    uint32_t k = (uint32_t)(f / rate_hz * (float)n); /* about: a float's division is the faster */
     while (k > 0 && (k - 1) * rate >= want) k--;
     while (k * rate < want) k++;
     return k;
@@ -50,7 +50,9 @@ typedef struct band {
 static band band_of(er_view *v)
 {
     band b = {.power = power_of(v) + 1, .m = v->n / 2, .step_hz = (double)v->rate_hz / v->n};
-    b.total = er_sum(b.power, b.m);
+    if (!v->has_total) v->total = er_sum(b.power, b.m);
+    v->has_total = 1;
+    b.total = v->total;
     b.ok = b.total >= 1e-30 && b.total <= (double)FLT_MAX;
     b.instead = b.total < 1e-30 ? 0.0f : er_nan();
     return b;
@@ -100,7 +102,7 @@ static float op_spectral_rolloff(er_view *v, const float *param)
 
 /* log2 of P over its mean, at least 1e-8 (-80 dB): below lies the rounding of a float transform. */
 #define LEVEL(i) (t->x[i] * t->a < 1e-8f ? 1e-8f : t->x[i] * t->a)
-#define LOG_LEVEL(i) ((float)er_log2(LEVEL(i)))
+#define LOG_LEVEL(i) er_log2f(LEVEL(i))
 ER_DEFINE_SUM(sum_logs, LOG_LEVEL)
 
 /* Geometric over arithmetic mean of P [1], 0..1. */
@@ -115,8 +117,8 @@ static float op_spectral_flatness(er_view *v, const float *param)
 }
 
 /* p log2 p with p = P / total; the log of nearly nothing is cut where p log p is nothing. */
-#define PART(i) ((float)((double)t->x[i] * t->s))
-#define PART_LOG(i) ((float)((double)PART(i) * er_log2(PART(i) < 1e-30f ? 1e-30f : PART(i))))
+#define PART(i) (t->x[i] * t->a)
+#define PART_LOG(i) (PART(i) * er_log2f(PART(i) < 1e-30f ? 1e-30f : PART(i)))
 ER_DEFINE_SUM(sum_parts, PART_LOG)
 
 /* -sum p log p / log(bins), p = P / sum P [1], 0..1; one bin alone: 0. */
@@ -125,7 +127,7 @@ static float op_spectral_entropy(er_view *v, const float *param)
     (void)param;
     const band b = band_of(v);
     if (!b.ok || b.m < 2) return b.ok ? 0.0f : b.instead;
-    const er_terms t = {.x = b.power, .s = 1.0 / b.total};
+    const er_terms t = {.x = b.power, .a = (float)(1.0 / b.total)};
     const float entropy = (float)(-sum_parts(&t, b.m) / er_log2((float)b.m));
     return entropy < 0.0f ? 0.0f : entropy > 1.0f ? 1.0f : entropy;
 }

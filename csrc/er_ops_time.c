@@ -15,10 +15,17 @@ float er_view_mean(er_view *v)
     return v->mean;
 }
 
+const er_offsets *er_view_offsets(er_view *v)
+{
+    er_offsets *o = &v->offsets;
+    if (!v->has_offsets) er_sum_offsets(v->x, v->n, er_view_mean(v), &o->sum, &o->squares);
+    v->has_offsets = 1;
+    return o;
+}
+
 double er_view_centre(er_view *v)
 {
-    const float mean = er_view_mean(v);
-    return (double)mean + er_sum_offsets(v->x, v->n, mean) / v->n;
+    return (double)er_view_mean(v) + er_view_offsets(v)->sum / v->n;
 }
 
 /* (1/n) sum x [unit of x]. */
@@ -33,9 +40,8 @@ static float op_mean(er_view *v, const float *param)
  * LeVeque 1983, eq. 1.7). */
 static double variance(er_view *v)
 {
-    const float mean = er_view_mean(v);
-    const double d = er_sum_offsets(v->x, v->n, mean);
-    const double square = er_sum_squares(v->x, v->n, mean) - d * d / v->n;
+    const er_offsets *d = er_view_offsets(v);
+    const double square = d->squares - d->sum * d->sum / v->n;
     return square > 0.0 ? square / v->n : square <= 0.0 ? 0.0 : square;
 }
 
@@ -58,14 +64,14 @@ static float op_var(er_view *v, const float *param)
 static float op_rms(er_view *v, const float *param)
 {
     (void)param;
-    return __builtin_sqrtf((float)(er_sum_squares(v->x, v->n, 0.0f) / v->n));
+    return __builtin_sqrtf((float)(er_sum_squares(v->x, v->n) / v->n));
 }
 
 /* sum x^2 [square of x's unit]. */
 static float op_energy(er_view *v, const float *param)
 {
     (void)param;
-    return (float)er_sum_squares(v->x, v->n, 0.0f);
+    return (float)er_sum_squares(v->x, v->n);
 }
 
 #define TREND(i) (((float)(int32_t)(i) - t->a) * (t->x[i] - t->b))

@@ -47,10 +47,10 @@ float er_sum_block(const float *term, size_t n);
 
 /* Sum of x[i], i < n. */
 double er_sum(const float *x, uint32_t n);
-/* Sum of (x[i]-c)*(x[i]-c), i < n. */
-double er_sum_squares(const float *x, uint32_t n, float c);
-/* Sum of x[i]-c, i < n. */
-double er_sum_offsets(const float *x, uint32_t n, float c);
+/* Sum of x[i]*x[i], i < n. */
+double er_sum_squares(const float *x, uint32_t n);
+/* Sums of x[i]-c and of (x[i]-c)*(x[i]-c), i < n. */
+void er_sum_offsets(const float *x, uint32_t n, float c, double *sum, double *squares);
 /* Sum of |x[i+1]-x[i]|, i < n-1. */
 double er_sum_steps(const float *x, uint32_t n);
 
