@@ -48,10 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--budget", type=Path, required=True, metavar="DEVICE_TOML", help="the device's budgets")
 
     capture = commands.add_parser("capture", help="write a source's frames to a CSV file")
-    capture.add_argument("--source", default="host", help='"host", or "playback FILE ..." (default: host)')
+    capture.add_argument("--source", default="host", help='as in device.toml: "exec ./sensor.sh" (default: host)')
     capture.add_argument("--out", type=Path, required=True, help="file to write (.csv.gz)")
     capture.add_argument("--seconds", type=float, default=10.0, help="how long (default: 10)")
-    capture.add_argument("--rate", type=float, default=20.0, help="frames per second (default: 20)")
+    capture.add_argument("--rate", type=float, help="frames per second (default: what the source knows; host 20)")
+    capture.add_argument("--channels", metavar="NAME,NAME", help="columns wanted, in this order (default: all)")
+    capture.add_argument("--config", type=Path, help="device.toml whose [broker] and folder the source uses")
     capture.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
     show = commands.add_parser("show", help="print the manifest of a bundle and check every byte of it")
@@ -87,11 +89,17 @@ def _fit(args: argparse.Namespace) -> int:
 
 
 def _capture(args: argparse.Namespace) -> int:
-    from edge_runtime.sources import capture, open_source
+    from edge_runtime.sources import capture, located, open_source
 
     if args.seconds <= 0:
         raise UsageError(f"--seconds: {args.seconds:g} is not above 0", hint="name how long to capture")
-    source = open_source(args.source, rate_hz=args.rate)
+    spec = args.source
+    if args.config is not None:
+        from edge_runtime.daemon.config import broker_options, load_config
+
+        config = load_config(args.config)
+        spec = located(spec, folder=config.folder, broker=broker_options(config.device, config.broker, "capture"))
+    source = open_source(spec, rate_hz=args.rate, channels=args.channels.split(",") if args.channels else None)
     try:
         n_frames = capture(source, args.out, seconds=args.seconds, overwrite=args.overwrite)
     finally:

@@ -168,7 +168,7 @@ def load_config(path: Path) -> Config:
     broker = _broker(raw["broker"], folder) if "broker" in raw else None
     config = Config(
         device=device,
-        streams=tuple(_found(_table(StreamConfig, s, "stream"), folder, _feed(device, broker)) for s in streams),
+        streams=tuple(_found(_table(StreamConfig, s, "stream"), folder, device, broker) for s in streams),
         broker=broker,
         trust=_table(TrustConfig, raw.get("trust", {}), "trust"),
         budget=_table(BudgetConfig, raw.get("budget", {}), "budget"),
@@ -203,12 +203,12 @@ def _broker(given: object, folder: Path) -> BrokerConfig:
     return replace(broker, ca=ca, cert=cert, key=key)
 
 
-def _feed(device: DeviceConfig, broker: BrokerConfig | None) -> dict[str, str]:
-    """The options by which a source reaches the broker of this device."""
+def broker_options(device: DeviceConfig, broker: BrokerConfig | None, stream: str) -> dict[str, str]:
+    """The options by which the source of *stream* reaches the broker of this device; a client id of its own."""
     if broker is None:
         return {}
     pems = {name: getattr(broker, name) for name in ("ca", "cert", "key") if getattr(broker, name)}
-    return {"broker": f"{broker.host}:{broker.port}", "client": f"el-{device.site}-{device.id}"} | pems
+    return {"broker": f"{broker.host}:{broker.port}", "client": f"el-{device.site}-{device.id}-{stream}"} | pems
 
 
 def _context(given: object) -> dict[str, float | str]:
@@ -228,11 +228,10 @@ def _context(given: object) -> dict[str, float | str]:
     return found
 
 
-def _found(stream: StreamConfig, folder: Path, broker: dict[str, str]) -> StreamConfig:
+def _found(stream: StreamConfig, folder: Path, device: DeviceConfig, broker: BrokerConfig | None) -> StreamConfig:
     """Return *stream* with its source and its bundle as found beside the config file."""
-    feed = broker | {"client": f"{broker['client']}-{stream.name}"} if broker else {}
     try:
-        source = located(stream.source, folder=folder, broker=feed)
+        source = located(stream.source, folder=folder, broker=broker_options(device, broker, stream.name))
     except UsageError as why:
         raise UsageError(f"stream.source: {why}", hint=why.hint) from None
     decisions = tuple(f"unix:{folder / item[5:]}" if item.startswith("unix:") else item for item in stream.decisions)

@@ -46,12 +46,7 @@ class SteadySource:
         self._past: Counter[str] = Counter()  # what sources closed since have lost
         self._away: Exception | None = None
         self._source: Source | None = None
-        try:
-            self._source = opener()
-        except TransportError as error:
-            if not is_live:
-                raise
-            self._away = error
+        self.reopen()
 
     @property
     def times(self) -> memoryview | None:
@@ -90,9 +85,15 @@ class SteadySource:
             self._source.seek(frame)
 
     def reopen(self) -> None:
-        """Close it and open it as it is wanted now."""
+        """Close it and open it as it is wanted now; a live one that is not there now is waited for in `read`."""
         self.close()
-        self._source = self._open()
+        self._opened_s = self._clock()
+        try:
+            self._source = self._open()
+        except TransportError as error:
+            if not self._is_live:
+                raise
+            self._away = error
 
     def stop(self) -> None:
         """As `Source`; set `halt` first."""

@@ -89,9 +89,9 @@ class FrameQueue:
     def take(self, out: memoryview) -> tuple[int, memoryview | None]:
         """(frames moved to `out`, their times). Either all frames of one call have a time, or none has."""
         first, width = self._at, self.width
-        most = min(len(self), len(out) // width)
-        if most == 0:
+        if len(self) == 0:  # maybe its width is not known yet
             return 0, None
+        most = min(len(self), len(out) // width)
         is_timed = self._times[first] != NO_TIME
         times = self._times[first : first + most]
         if (NO_TIME in times) if is_timed else (set(times) != {NO_TIME}):

@@ -152,3 +152,15 @@ def test_an_error_of_any_kind_of_a_users_own_source_is_one() -> None:
     bench = Bench([Flaky([ZeroDivisionError("oops")]), Flaky([1])])
     assert bench.read() == 1
     assert bench.told == ["oops 1", "back"]
+
+
+def test_one_that_is_not_there_when_a_bundle_wants_it_anew_is_waited_for() -> None:
+    bench = Bench([Flaky([1]), GONE, Flaky([1])])
+    bench.read()
+    bench.source.reopen()
+    assert bench.opened[0].closed == 1
+    assert bench.read() == 1
+    assert bench.told == ["unplugged 1", "back"]
+    bench.made = [ContractError("no such channel")]
+    with pytest.raises(ContractError):
+        bench.source.reopen()
