@@ -53,12 +53,12 @@ def time_field(options: dict[str, str], *, name: str) -> TimeField | None:
 
 
 def number(value: object) -> float:
-    """The number that a cell or JSON value means; NaN for one that is missing.
+    """The number that a cell or JSON value means; NaN for one that is missing: null, or blank.
 
     Raises:
         BadLine: It means none.
     """
-    if value is None:
+    if value is None or value == "" or (isinstance(value, str) and value.isspace()):
         return math.nan
     try:
         return _plain(value)
@@ -67,13 +67,17 @@ def number(value: object) -> float:
 
 
 def text(value: object) -> str | None:
-    """The text that a cell or JSON value means; a number of JSON as JSON writes it.
+    """The text that a cell or JSON value means, without the blanks around it; a number of JSON as JSON writes it.
+
+    None for one that is missing: null, or blank, as in training.
 
     Raises:
         BadLine: It is a JSON object or array.
     """
-    if value is None or isinstance(value, str):
-        return value or None
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value.strip() or None
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     raise BadLine(f"{short(value)} is no text")

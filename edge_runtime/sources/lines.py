@@ -20,6 +20,9 @@ MAX_LINE_BYTES: Final = 65536
 MAX_BRACKETS: Final = 256  # of one JSON line: bounds its depth, and so the C stack of a thread
 
 
+_JSON: Final = json.JSONDecoder().decode
+
+
 class Splitter:
     """Bytes in, whole lines out; a line longer than the limit is left out to its end and counted."""
 
@@ -68,7 +71,7 @@ class JsonLines:
         if line.count(b"[") + line.count(b"{") > MAX_BRACKETS:
             raise BadLine(f"more than {MAX_BRACKETS} brackets")
         try:
-            found: Any = json.loads(line)
+            found: Any = _JSON(line.decode())
         except (ValueError, RecursionError) as why:
             raise BadLine(f"not JSON ({why}): {short(line)}") from None
         if isinstance(found, list):
@@ -114,7 +117,7 @@ class CsvLines:
             cells = next(csv.reader([text], strict=True), []) if '"' in text else text.split(",")
         except (UnicodeDecodeError, csv.Error) as why:
             raise BadLine(f"not CSV ({why}): {short(line)}") from None
-        if self._is_head(cells):
+        if self._is_head(cells, text):
             self._head([cell.strip() for cell in cells])
             return None
         if self._n == 0:
@@ -122,13 +125,14 @@ class CsvLines:
         if len(cells) != self._n:
             raise BadLine(f"{len(cells)} cells, want {self._n}: {short(line)}")
         time_us = self._time.us(cells[self._time_at].strip()) if self._time and self._time_at >= 0 else NO_TIME
-        return [cells[i].strip() or None for i in self._at], time_us
+        return [cells[i] for i in self._at], time_us
 
-    def _is_head(self, cells: list[str]) -> bool:
+    def _is_head(self, cells: list[str], text: str) -> bool:
         if self.wanted is None:
             return True
-        names = {cell.strip() for cell in cells}
-        return names.issuperset(self.wanted)
+        if self.wanted[0] not in text:
+            return False
+        return {cell.strip() for cell in cells}.issuperset(self.wanted)
 
     def _head(self, names: list[str]) -> None:
         skip = self._time.name if self._time else None

@@ -227,15 +227,22 @@ def test_a_broken_row_is_left_out() -> None:
     assert made.counts == {"malformed": 2}
 
 
-@pytest.mark.parametrize("value", ["", "x", "1_0", [], {}, 10**400])
+@pytest.mark.parametrize("value", ["x", "1_0", "0x1", [], {}, 10**400, b"1"])
 def test_what_means_no_number_is_refused(value: Any) -> None:
     with pytest.raises(BadLine, match="no number"):
         number(value)
 
 
 def test_cells() -> None:
-    assert math.isnan(number(None))
-    assert (number(" 1e3 "), number(True), text(1.5), text(""), text(None)) == (1000.0, 1.0, "1.5", None, None)
+    assert all(math.isnan(number(missing)) for missing in (None, "", "  "))
+    assert (number(" 1e3 "), number(True), text(1.5), text(" "), text(None), text(" a b ")) == (
+        1000,
+        1,
+        "1.5",
+        None,
+        None,
+        "a b",
+    )
 
 
 def test_columns_that_lack_a_channel_are_refused() -> None:
