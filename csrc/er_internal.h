@@ -153,6 +153,14 @@ typedef struct er_moments {
 
 enum { ER_MAX_HISTOGRAM = 256 };
 
+/* The greatest cross-correlation with another channel. */
+typedef struct er_lag {
+    const float *of; /* that channel's window; NULL: none asked yet */
+    uint32_t most;   /* lags up to here were asked [frames]         */
+    int32_t lag;     /* [frames]                                    */
+    float r;         /* -1..1                                       */
+} er_lag;
+
 /* One channel of a full window, finite; what several operators share is made once. */
 typedef struct er_view {
     const float *x;        /* [n], oldest first                                */
@@ -164,7 +172,9 @@ typedef struct er_view {
     float *values;         /* [n] scratch, where one asked ER_NEED_VALUES */
     er_spectrum *spectrum; /* where one asked ER_NEED_SPECTRUM           */
     struct er_view *other; /* the second channel; NULL where the operator takes one */
-    int has_power;         /* spectrum->power is of this channel         */
+    float *pair;           /* [2n] scratch, where one asked ER_NEED_PAIR */
+    er_lag lag;
+    int has_power; /* spectrum->power is of this channel         */
     int has_total;
     double total; /* of power, without DC */
     int has_mean, has_offsets, has_moments;
@@ -173,7 +183,7 @@ typedef struct er_view {
     er_moments moments;
 } er_view;
 
-enum { ER_NEED_RANKS = 1, ER_NEED_SPECTRUM = 2, ER_NEED_VALUES = 4 };
+enum { ER_NEED_RANKS = 1, ER_NEED_SPECTRUM = 2, ER_NEED_VALUES = 4, ER_NEED_PAIR = 8 };
 
 typedef struct er_kernel {
     er_op_info info;
@@ -254,7 +264,7 @@ typedef struct er_windows {
     const er_kernel **kernel; /* [n_features]                                         */
     uint16_t *order;          /* [n_features], features sorted by channel             */
     er_ranks ranks;
-    float *values;
+    float *values, *pair;
     er_lane *lanes;     /* [n_channels + n_filters]                             */
     er_spectrum *plans; /* [n_plans], one a length and taper                    */
     uint32_t n_plans;

@@ -24,6 +24,22 @@ void er_sincos_small(double x, double *s, double *c)
                                                  y * (-1.0 / 3628800 + y * (1.0 / 479001600.0))))));
 }
 
+double er_atan2(double y, double x)
+{
+    const double ax = x < 0.0 ? -x : x, ay = y < 0.0 ? -y : y;
+    const double least = ax < ay ? ax : ay, most = ax < ay ? ay : ax;
+    if (most == 0.0) return 0.0;
+    const double t = least / most; /* 0..1: an angle up to 1/8 turn */
+    const int far = t > 0.41421356237309503;
+    const double u = far ? (t - 1.0) / (t + 1.0) : t, z = u * u;
+    double sum = 0.0;
+    for (int i = 35; i > 0; i -= 2) sum = 1.0 / i - z * sum;
+    double angle = u * sum + (far ? 0.785398163397448310 : 0.0);
+    if (ax < ay) angle = 1.570796326794896619 - angle;
+    if (x < 0.0) angle = 3.141592653589793238 - angle;
+    return y < 0.0 ? -angle : angle;
+}
+
 void er_sincos_turn(double turn, double *s, double *c)
 {
     const int quarter = (int)(turn * 4.0 + 0.5); /* 0, 1, 2 */

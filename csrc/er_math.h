@@ -41,6 +41,10 @@ double er_exp2(double y);
 /* sin and cos of x, 0 <= x <= pi/4 [rad], by Taylor (error below 1e-16). */
 void er_sincos_small(double x, double *s, double *c);
 
+/* Angle of x + iy, -pi < angle <= pi [rad], 0 at 0, error below 1e-14; arctangent's series within
+ * tan(pi/8) (Abramowitz, Stegun 1964, 4.4.42), folded as 4.4.34. */
+double er_atan2(double y, double x);
+
 /* sin and cos of 2 pi * turn, 0 <= turn <= 1/2. */
 void er_sincos_turn(double turn, double *s, double *c);
 

@@ -59,7 +59,7 @@ int er_none_ok(const float *param, float rate_hz, uint32_t window)
 /* ---- the tables ---- */
 
 static const er_table *const WINDOW[] = {&er_ops_time, &er_ops_shape, &er_ops_order,
-                                         &er_ops_spectrum};
+                                         &er_ops_spectrum, &er_ops_pair};
 static const er_filter_table *const FILTER[] = {&er_filters, &er_filters_iir, &er_filters_fir};
 
 #define COUNT(tables) (sizeof(tables) / sizeof *(tables))

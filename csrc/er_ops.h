@@ -30,7 +30,7 @@ typedef struct er_table {
      er_##check##_ok,                                                                              \
      needs}
 
-extern const er_table er_ops_time, er_ops_shape, er_ops_order, er_ops_spectrum;
+extern const er_table er_ops_time, er_ops_shape, er_ops_order, er_ops_spectrum, er_ops_pair;
 
 /* Checks of parameters, see er_ops.c. */
 typedef int er_check(const float *param, float rate_hz, uint32_t window);
@@ -48,6 +48,8 @@ double er_view_centre(er_view *v);
 const er_offsets *er_view_offsets(er_view *v);
 /* The moments, made once a channel; call it where hi > lo only. */
 const er_moments *er_view_moments(er_view *v);
+/* re + i im <- sum (x - mean) exp(2 pi i turn t) over the window; turn: 0 .. 1/2. */
+void er_view_tone(er_view *v, double turn, double *re, double *im);
 /* Power of two p with 1/2 <= p * size < 4, as far as float goes; size >= 0. Scaling by it is exact
  * and keeps a square from passing float's range. */
 float er_scale_of(float size);

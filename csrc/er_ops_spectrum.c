@@ -158,13 +158,12 @@ static float op_dominant_power(er_view *v, const float *param)
 
 /* ---- one frequency ---- */
 
-/* Power of frequency f, 2/n^2 |sum (x - mean) exp(-2 pi i f t)|^2 [x^2]: P[k] where f is a bin
- * below Nyquist, any f between. Eight turning phases in double instead of Goertzel's recursion,
- * which loses digits at low f (Gentleman 1969). */
-static float op_goertzel(er_view *v, const float *param)
+/* Eight turning phases in double instead of Goertzel's recursion, which loses digits at low f
+ * (Gentleman 1969). */
+void er_view_tone(er_view *v, double turn, double *to_re, double *to_im)
 {
     enum { LANES = ER_SUM_LANES };
-    const double turn = (double)param[0] / (double)v->rate_hz, centre = er_view_centre(v);
+    const double centre = er_view_centre(v);
     double sin1, cos1, c[LANES] = {1.0}, s[LANES] = {0.0}, re[LANES] = {0}, im[LANES] = {0};
     er_sincos_turn(turn, &sin1, &cos1);
     for (uint32_t l = 1; l < LANES; l++) {
@@ -184,8 +183,18 @@ static float op_goertzel(er_view *v, const float *param)
     }
     for (uint32_t l = LANES / 2; l > 0; l /= 2)
         for (uint32_t k = 0; k < l; k++) re[k] += re[k + l], im[k] += im[k + l];
+    *to_re = re[0];
+    *to_im = im[0];
+}
+
+/* Power of frequency f, 2/n^2 |sum (x - mean) exp(-2 pi i f t)|^2 [x^2]: P[k] where f is a bin
+ * below Nyquist, any f between. */
+static float op_goertzel(er_view *v, const float *param)
+{
     const double n = v->n;
-    return (float)(2.0 * (re[0] * re[0] + im[0] * im[0]) / (n * n));
+    double re, im;
+    er_view_tone(v, (double)param[0] / (double)v->rate_hz, &re, &im);
+    return (float)(2.0 * (re * re + im * im) / (n * n));
 }
 
 /* ---- the table ---- */

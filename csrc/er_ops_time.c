@@ -53,12 +53,15 @@ static float op_std(er_view *v, const float *param)
     return square > 0.0 ? __builtin_sqrtf((float)square) : 0.0f; /* NaN: 0, as it shipped */
 }
 
-/* Population variance (1/n) sum (x-mean)^2 [square of x's unit]. Hjorth's activity (1970). */
+/* Population variance (1/n) sum (x-mean)^2 [square of x's unit]. */
 static float op_var(er_view *v, const float *param)
 {
     (void)param;
     return (float)variance(v);
 }
+
+/* Hjorth's activity (1970): the variance under the name that goes with his other two. */
+static float op_hjorth_activity(er_view *v, const float *param) { return op_var(v, param); }
 
 /* sqrt((1/n) sum x^2) [unit of x]. */
 static float op_rms(er_view *v, const float *param)
@@ -256,5 +259,6 @@ static const er_kernel ROWS[] = {
     ER_OP(32, last, 0, "x", "", none, 0, 0),
     ER_OP(33, delta, 0, "x", "", none, 0, 0),
     ER_OP(34, count, 0, "count", "", none, 0, 0),
+    ER_OP(50, hjorth_activity, 0, "x^2", "", none, 0, 0),
 };
 const er_table er_ops_time = {ROWS, sizeof ROWS / sizeof *ROWS};

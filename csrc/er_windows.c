@@ -105,6 +105,7 @@ void er_windows_carve(er_windows *w, const er_program *p, er_arena *a)
     for (uint32_t c = 0; c < er_program_lanes(p); c++) needs |= needs_of(p, c);
     if (needs & ER_NEED_RANKS) er_ranks_carve(&w->ranks, longest, a);
     if (needs & ER_NEED_VALUES) w->values = er_carve(a, longest * sizeof *w->values);
+    if (needs & ER_NEED_PAIR) w->pair = er_carve(a, 2u * longest * sizeof *w->pair);
     carve_plans(w, pace, a);
 }
 
@@ -310,6 +311,7 @@ static er_view view_of(er_windows *w, uint32_t channel)
                      .rate_hz = lane->rate_hz,
                      .ranks = &w->ranks,
                      .values = w->values,
+                     .pair = w->pair,
                      .spectrum = lane->spectrum};
 }
 

@@ -225,6 +225,43 @@ class SeriesOperators:
         """
         return self._feature("histogram_entropy", (bins,), name)
 
+    def correlation(self, other: Series, *, name: str = "") -> str:
+        """Pearson's correlation, (1/n) sum (a - mean)(b - mean) over both deviations, -1..1 [1]; one constant: 0."""
+        return self._feature("correlation", (), name, (other,))
+
+    def covariance(self, other: Series, *, name: str = "") -> str:
+        """Population covariance, (1/n) sum (a - mean)(b - mean) [unit of a times unit of b]; one constant: 0."""
+        return self._feature("covariance", (), name, (other,))
+
+    def energy_ratio(self, other: Series, *, name: str = "") -> str:
+        """Energy of a over energy of b, sum a^2 / sum b^2, 0.. [1, for channels of one unit]."""
+        return self._feature("energy_ratio", (), name, (other,))
+
+    def best_lag(self, other: Series, max_lag: float, *, name: str = "") -> str:
+        """How much later b does what a does, -max_lag/rate..max_lag/rate [s]; one constant: 0.
+
+        Wants: a whole max_lag, 1 <= max_lag < window [frames].
+        """
+        return self._feature("best_lag", (max_lag,), name, (other,))
+
+    def lag_correlation(self, other: Series, max_lag: float, *, name: str = "") -> str:
+        """The cross-correlation at `best_lag`, -1..1 [1]; one constant: 0. Source: as best_lag.
+
+        Wants: a whole max_lag, 1 <= max_lag < window [frames].
+        """
+        return self._feature("lag_correlation", (max_lag,), name, (other,))
+
+    def phase(self, other: Series, f_hz: float, *, name: str = "") -> str:
+        """Phase of b less that of a at one frequency, -pi..pi [rad]; one constant: 0.
+
+        Wants: 0 < f < rate/2 [Hz].
+        """
+        return self._feature("phase", (f_hz,), name, (other,))
+
+    def hjorth_activity(self, *, name: str = "") -> str:
+        """Hjorth's activity, the population variance under his name [square of x's unit]; 0 for a constant."""
+        return self._feature("hjorth_activity", (), name)
+
     def calibrate(
         self, scale: float, offset: float, *, name: str = "", unit: str | None = None, taper: str = "none"
     ) -> Series:
@@ -533,6 +570,10 @@ class GroupOperators:
         Wants: a whole number of bins, 2 <= bins <= 256.
         """
         return tuple(each._feature("histogram_entropy", (bins,), "") for each in self._each())
+
+    def hjorth_activity(self) -> tuple[str, ...]:
+        """Hjorth's activity, the population variance under his name [square of x's unit]; 0 for a constant."""
+        return tuple(each._feature("hjorth_activity", (), "") for each in self._each())
 
     def calibrate(self, scale: float, offset: float, *, unit: str | None = None, taper: str = "none") -> Group:
         """Scaled and moved, x * scale + offset [unit that the program gives it].

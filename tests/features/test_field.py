@@ -66,3 +66,67 @@ def test_the_comparison_sees_a_symmetric_taper() -> None:
     density = signal.periodogram(x, RATE, weights, detrend="constant", scaling="density")[1] * RATE / n
     got = kernel("band_power", x, 1.9 * RATE / n, 2.1 * RATE / n, taper="hann")
     assert got != pytest.approx(density[2], rel=1e-5)
+
+
+def test_two_channels_mean_what_the_field_means() -> None:
+    from scipy import signal, stats
+
+    a, b = noise(2, 250), noise(3, 250)
+    b[30:] += 0.8 * a[:-30]
+    x, y = a.astype(np.float32).astype(np.float64), b.astype(np.float32).astype(np.float64)
+    cross = signal.correlate(y - y.mean(), x - x.mean()) / (250 * x.std() * y.std())
+    lags = signal.correlation_lags(250, 250)
+    near = np.abs(lags) <= 40
+    peers = {
+        ("correlation", ()): stats.pearsonr(x, y).statistic,
+        ("covariance", ()): np.cov(x, y, bias=True)[0, 1],
+        ("energy_ratio", ()): np.sum(x**2) / np.sum(y**2),
+        ("best_lag", (40.0,)): lags[near][cross[near].argmax()] / RATE,
+        ("lag_correlation", (40.0,)): cross[near].max(),
+    }
+    assert peers["best_lag", (40.0,)] == 1.5
+    for (name, params), want in peers.items():
+        assert kernel(name, x, *params, other=y) == pytest.approx(want, rel=1e-5), name
+    frequency, csd = signal.csd(x, y, RATE, "boxcar", nperseg=250)
+    for k in (1, 30, 77):
+        assert kernel("phase", x, frequency[k], other=y) == pytest.approx(np.angle(csd[k]), abs=1e-4)
+
+
+def test_a_later_channel_has_a_lag_above_zero_and_a_phase_below() -> None:
+    """One convention for both, by a tone that comes 3 frames later: and the two channels swapped turn both round."""
+    i = np.arange(400)
+    a, b = np.sin(2 * np.pi * i / 40), np.sin(2 * np.pi * (i - 3) / 40)
+    assert kernel("best_lag", a, 10, other=b) == pytest.approx(3 / RATE)
+    assert kernel("best_lag", b, 10, other=a) == pytest.approx(-3 / RATE)
+    assert kernel("phase", a, RATE / 40, other=b) == pytest.approx(-2 * np.pi * 3 / 40, abs=1e-4)
+    assert kernel("phase", b, RATE / 40, other=a) == pytest.approx(2 * np.pi * 3 / 40, abs=1e-4)
+
+
+def test_equal_lags_go_to_the_smallest() -> None:
+    """Two spikes each: the tie between +4 and -4 goes to +4, and 0 would win over both."""
+    a, b = np.zeros(64), np.zeros(64)
+    a[30], b[26], b[34] = 1.0, 1.0, 1.0
+    assert kernel("best_lag", a, 8, other=b) == pytest.approx(4 / RATE)
+    assert kernel("best_lag", a, 3, other=b) == 0.0  # no spike meets another
+    b[30] = 1.0
+    assert kernel("best_lag", a, 8, other=b) == 0.0
+
+
+def test_a_ratio_over_nothing_is_none_and_nothing_over_nothing_is_zero() -> None:
+    a, none = noise(4, 32), np.zeros(32)
+    assert np.isnan(kernel("energy_ratio", a, other=none))
+    assert kernel("energy_ratio", none, other=a) == 0.0
+    assert kernel("energy_ratio", none, other=none) == 0.0
+    assert np.isnan(kernel("energy_ratio", a * 1e15, other=a * 1e-15))
+    assert kernel("energy_ratio", a * 1e30, other=a * 1e30) == pytest.approx(1.0, rel=1e-6)
+
+
+def test_a_constant_goes_with_nothing() -> None:
+    a, flat = noise(5, 32), np.full(32, 0.1)
+    for name, params in (("correlation", ()), ("covariance", ()), ("best_lag", (5,)), ("phase", (3.0,))):
+        assert kernel(name, a, *params, other=flat) == kernel(name, flat, *params, other=a) == 0.0
+
+
+def test_hjorths_activity_is_the_variance() -> None:
+    x = noise(6, 100)
+    assert kernel("hjorth_activity", x) == kernel("var", x)

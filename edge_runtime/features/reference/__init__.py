@@ -3,7 +3,7 @@
 For tests and tools only: nothing on a device or in training computes a feature here.
 """
 
-from edge_runtime.features.reference import filters, filters_fir, filters_iir, order, shape, spectrum, time
+from edge_runtime.features.reference import filters, filters_fir, filters_iir, order, pair, shape, spectrum, time
 from edge_runtime.features.reference.filters import FILTERS
 from edge_runtime.features.reference.table import OPS, Reference, Tolerance, Window
 
@@ -17,6 +17,7 @@ __all__ = [
     "filters_fir",
     "filters_iir",
     "order",
+    "pair",
     "shape",
     "spectrum",
     "time",

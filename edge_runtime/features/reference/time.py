@@ -45,7 +45,8 @@ def mean(w: Window) -> float:
 def std(w: Window) -> float:
     """Population standard deviation, sqrt((1/n) sum (x - mean)^2) [unit of x].
 
-    Source: two-pass with the corrected mean, Chan, Golub, LeVeque 1983.
+    NaN, or 0 as it first shipped, where a square passes float32's range (deviations near 1.8e19): no measured unit
+    comes there. Source: two-pass with the corrected mean, Chan, Golub, LeVeque 1983.
     """
     return float(np.std(w.x))
 
@@ -85,7 +86,16 @@ def mad_diff(w: Window) -> float:
 def var(w: Window) -> float:
     """Population variance, (1/n) sum (x - mean)^2 [square of x's unit]; 0 for a constant.
 
-    This is also Hjorth's activity (1970). Source: numpy.var.
+    NaN where a square passes float32's range (deviations near 1.8e19). Source: numpy.var.
+    """
+    return float(np.var(w.x))
+
+
+@op(50, Tolerance(rtol=4e-6, atol=1e-18, of=_mean_size_squared, floor=1e-44))
+def hjorth_activity(w: Window) -> float:
+    """Hjorth's activity, the population variance under his name [square of x's unit]; 0 for a constant.
+
+    The very numbers of `var`. Source: Hjorth, EEG analysis based on time domain properties, 1970.
     """
     return float(np.var(w.x))
 
