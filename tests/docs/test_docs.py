@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
+from array import array
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,40 @@ def test_every_sink_stands_in_the_readme_with_an_example() -> None:
     for name in CHOICES["stream.decisions"]:
         kind = name.partition(":")[0]
         assert re.search(rf'^\| `{kind}` \| `decisions = \["{kind}[":]', README, re.M), name
+
+
+def test_every_key_of_device_toml_stands_in_the_readme_with_its_default() -> None:
+    from edge_runtime.daemon import config
+
+    tables = {
+        "device": config.DeviceConfig,
+        "broker": config.BrokerConfig,
+        "trust": config.TrustConfig,
+        "budget": config.BudgetConfig,
+        "stream": config.StreamConfig,
+    }
+    table = README.partition("\n## device.toml\n")[2].partition("\n## ")[0]
+    key = re.compile(rf"`((?:{'|'.join(tables)})\.\w+)`")
+    rows = {found: row for row in table.splitlines() for found in key.findall(row)}
+    for name, kind in tables.items():
+        for one in dataclasses.fields(kind):
+            row = rows.pop(f"{name}.{one.name}", None)
+            assert row is not None, f"{name}.{one.name}"
+            if isinstance(one.default, int | float):
+                assert re.search(rf"\b{one.default:g}\b|\b{one.default}\b", row), row
+    assert not rows, "keys that there are not"
+
+
+def test_the_source_of_ones_own_in_the_readme_is_one(tmp_path: Path) -> None:
+    from edge_runtime.sources import open_source
+
+    (code,) = re.findall(r"```python\n(import time\n.*?)```", README, re.S)
+    (tmp_path / "my_source.py").write_text(code, encoding="utf-8")
+    source = open_source(f"{tmp_path}/my_source.py:MySource i2c-1", rate_hz=1000, channels=["x", "y"])
+    out = memoryview(array("f", [1, 1, 1, 1]))
+    assert (source.read(out), out.tolist()) == (1, [0, 0, 1, 1])
+    source.stop()
+    assert source.read(out) == 0
 
 
 def test_only_native_imports_the_compiled_module() -> None:
