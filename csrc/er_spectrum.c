@@ -135,9 +135,11 @@ static float transform(er_spectrum *s)
 void er_spectrum_run(er_spectrum *s, const float *x, float mean)
 {
     const er_parts in = s->fft.work[0];
-    if (s->weight)
-        fill_tapered(s, x, (double)mean + er_sum_offsets(x, s->n, mean) / s->n);
-    else if (s->n % 2 == 0)
+    if (s->weight) {
+        double sum, squares;
+        er_sum_offsets(x, s->n, mean, &sum, &squares);
+        fill_tapered(s, x, (double)mean + sum / s->n);
+    } else if (s->n % 2 == 0)
         fill_packed(s->fft.m, in.re, in.im, x, mean);
     else
         fill(s->fft.m, in.re, in.im, x, mean);
