@@ -99,8 +99,9 @@ er_verdict er_clock_judge(er_clock *c, const er_grid *g, int64_t time_us)
     const int64_t away_us = time_us - c->at_us;
     if (away_us > g->away_us || away_us < -g->away_us) return restart(c, g, time_us);
     const int64_t error = away_us * ER_TIME_ONE - c->at_part - c->period;
-    const int64_t past = floor_div(error + c->period / 2, c->period); /* the next grid point */
-    if (past == 0) return take(c, g, time_us, error);
+    const int64_t from = error + c->period / 2; /* where the next grid point begins */
+    if (from >= 0 && from < c->period) return take(c, g, time_us, error);
+    const int64_t past = floor_div(from, c->period); /* frames past the next grid point */
     if (past > most || past < -1 - most) return restart(c, g, time_us);
     if (past < 0) return drop(past == -1 ? &c->counts.duplicates : &c->counts.late);
     if (g->timing.policy == ER_TIME_RESET) return restart(c, g, time_us);

@@ -62,9 +62,10 @@ er_status er_walk_rows(er_walk *w, const float *x, const int64_t *times_us, uint
     const er_program *p = w->windows.p;
     *taken = *rows = 0;
     while (*rows < out_rows) {
+        if (*taken == n_frames) return ER_AGAIN;
         *taken += er_feed_push(&w->feed, &w->windows, x + (size_t)*taken * p->n_channels,
                                times_us ? times_us + *taken : NULL, n_frames - *taken);
-        if (!er_windows_full(&w->windows)) return ER_AGAIN;
+        if (!er_windows_full(&w->windows)) continue;
         spans[*rows] = span_of(w);
         er_windows_compute(&w->windows, out + (size_t)*rows * p->n_features);
         (*rows)++;

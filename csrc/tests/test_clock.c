@@ -273,6 +273,8 @@ static void test_a_bad_timing_or_state_is_refused(void)
                                     {ER_TIME_HOLD, {1, 0, 0}, 3}, {ER_TIME_HOLD, {0, 1, 0}, 3},
                                     {ER_TIME_HOLD, {0, 0, 1}, 3}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(!er_timing_ok(&bad[i], 20.0f));
+    const er_grid ignored = grid_of(ER_TIME_NONE, 0, 1e30f);
+    CHECK(ignored.period == 0);
     const er_timing none = {0}, hold = {ER_TIME_HOLD, {0}, 3};
     CHECK(er_timing_ok(&none, 1e30f) && er_timing_ok(&none, 1e-30f));
     CHECK(!er_timing_ok(&hold, 1e6f) && !er_timing_ok(&hold, 1e-4f));

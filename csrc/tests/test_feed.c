@@ -226,6 +226,7 @@ static void test_misuse_is_refused(void)
     CHECK(er_walk_rows(NULL, x, NULL, 1, &taken, row, &span, 1, &rows) == ER_EINVAL);
     CHECK(er_walk_rows(w, x, NULL, 1, &taken, NULL, NULL, 0, &rows) == ER_OK && taken == 0);
     CHECK(er_walk_rows(w, x, NULL, 1, &taken, row, &span, 1, &rows) == ER_AGAIN && taken == 1);
+    CHECK(er_walk_rows(w, NULL, NULL, 0, &taken, row, &span, 1, &rows) == ER_AGAIN && taken == 0);
     CHECK(er_walk_clock(NULL, &counts) == ER_EINVAL && er_walk_clock(w, NULL) == ER_EINVAL);
     er_stream *s = make(&p);
     CHECK(er_stream_clock(NULL, &counts) == ER_EINVAL && er_stream_clock(s, NULL) == ER_EINVAL);

@@ -1,6 +1,7 @@
 """Capture: frames of a source into a CSV.gz file. One rule: the file appears whole and durable, or not at all.
 
-`playback` reads it back. Equal frames give equal bytes.
+`playback` reads it back. Equal frames give equal bytes. Times that the source has stand in a first column, `time_us`:
+`playback time_us=time_us FILE`.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ import gzip
 import io
 import os
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.sources.port import times_of
 
 if TYPE_CHECKING:
     from edge_runtime.sources import Source
 
 BLOCK_FRAMES = 256
+TIME = "time_us"
 
 
 def capture(
@@ -70,18 +74,29 @@ def _write(source: Source, raw: io.BufferedWriter, *, frames: int) -> int:
     width = len(source.channels)
     block = array("f", bytes(4 * width * min(frames, BLOCK_FRAMES)))
     line = ",".join(["%.5g"] * width) + "\n"
-    done = 0
+    done, is_timed = 0, False
     # No name and no time in the header, so the same frames give the same bytes.
     with gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=9, mtime=0) as packed:
-        packed.write((",".join(map(_quoted, source.channels)) + "\n").encode())
         while done < frames:
             got = source.read(memoryview(block)[: width * min(frames - done, BLOCK_FRAMES)])
             if got == 0:
                 break
-            rows = (tuple(block[i * width : (i + 1) * width]) for i in range(got))
-            packed.write("".join(line % row for row in rows).encode())
+            times = times_of(source)
+            if done == 0:
+                is_timed = times is not None
+                packed.write(_header(source.channels, is_timed=is_timed).encode())
+            rows = [line % tuple(block[i * width : (i + 1) * width]) for i in range(got)]
+            if is_timed:  # a frame without a time among others has an empty cell
+                rows = [f"{when},{row}" for when, row in zip(times or [""] * got, rows, strict=True)]
+            packed.write("".join(rows).encode())
             done += got
     return done
+
+
+def _header(channels: Sequence[str], *, is_timed: bool) -> str:
+    if is_timed and TIME in channels:
+        raise UsageError(f"capture: a channel is called {TIME!r}, as the column of times", hint="rename it")
+    return ",".join(map(_quoted, ([TIME] if is_timed else []) + list(channels))) + "\n"
 
 
 def _quoted(name: str) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.sources import HostSource, PlaybackSource, capture
+from edge_runtime.sources.cells import TimeField
 
 
 class Canned:
@@ -136,3 +137,47 @@ def test_this_machine_can_be_captured_and_played_back(tmp_path: Path) -> None:
     assert capture(source, tmp_path / "a.csv.gz", frames=5) == 5
     source.close()
     assert len(played(tmp_path / "a.csv.gz")) == 5 * len(source.channels)
+
+
+class Timed(Canned):
+    """Every frame has a time, those of the third block have none."""
+
+    times: memoryview | None = None
+
+    def read(self, out: memoryview) -> int:
+        first = self.next_frame
+        got = super().read(out)
+        has_times = not 14 <= first < 21
+        self.times = memoryview(array("q", [10**15 + 50_000 * (first + i) for i in range(got)])) if has_times else None
+        return got
+
+
+def test_times_are_captured_and_played_back(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv.gz"
+    capture(Timed([float(i) for i in range(28)]), path, frames=14)
+    source = PlaybackSource([path], rate_hz=20, time=TimeField("time_us", 1.0))
+    out = memoryview(array("f", bytes(4 * 100)))
+    assert (source.channels, source.read(out)) == (("a", "b"), 14)
+    assert source.times is not None
+    assert source.times.tolist() == [10**15 + 50_000 * i for i in range(14)]
+    assert out[:28].tolist() == [float(i) for i in range(28)]
+    source.close()
+
+
+def test_a_frame_without_a_time_among_others_is_named_when_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv.gz"
+    capture(Timed([0.0] * 60), path, frames=30)
+    source = PlaybackSource([path], rate_hz=20, time=TimeField("time_us", 1.0))
+    out = memoryview(array("f", bytes(4 * 100)))
+    assert source.read(out) == 14
+    with pytest.raises(ContractError, match="line 16: no time in 'time_us'"):
+        source.read(out)
+    source.close()
+
+
+def test_a_channel_named_as_the_times_is_refused(tmp_path: Path) -> None:
+    source = Timed([0.0] * 8)
+    source.channels = ("time_us", "b")
+    with pytest.raises(UsageError, match="a channel is called 'time_us'"):
+        capture(source, tmp_path / "f.csv.gz", frames=4)
+    assert list(tmp_path.iterdir()) == []
