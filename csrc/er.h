@@ -168,6 +168,120 @@ typedef struct er_tally {
     int64_t sum_lag;     /* of z times the z before it (NaN left out) */
 } er_tally;
 
+/* ---- rows: one record of fields in, float cells out -------------------------- */
+
+enum { ER_NUMBER = 0, ER_TEXT = 1 };
+
+/* A text is its bytes: UTF-8 by agreement, never decoded, equal where all bytes are. */
+typedef struct er_text {
+    const char *bytes; /* not read where size < 1                             */
+    int32_t size;      /* [bytes]; 0: the empty text; below 0: missing        */
+} er_text;
+
+/* A field holds a number (double, NaN = missing; a time is a number, unix ms UTC) or a text. */
+typedef struct er_field {
+    uint16_t kind;     /* ER_NUMBER or ER_TEXT */
+    uint16_t reserved; /* 0                    */
+} er_field;
+
+/* One step over values: value v is field v, or the result of stage v - n_fields. */
+typedef struct er_cell {
+    uint16_t op;          /* id of a row operator, 2000..2999                       */
+    uint16_t from;        /* value read                                             */
+    uint16_t other;       /* second value, where the operator takes two; else 0     */
+    uint16_t reserved;    /* 0                                                      */
+    uint32_t n_params;    /* 0..256: the operator says                               */
+    uint32_t n_words;     /* 0..1024, of all steps up to 16384                       */
+    const double *params; /* [n_params], finite                                     */
+    const er_text *words; /* [n_words], none missing; of equal words the first counts */
+} er_cell;
+
+/* Chains are stages: impute, then log1p, then standardise are two stages and a cell. All is double
+ * until a cell is written: rounded once to float, not finite -> NaN (bits 0x7fc00000), -0 -> +0. */
+typedef struct er_row_program {
+    uint16_t n_fields;      /* 1..1024                                                */
+    uint16_t n_stages;      /* 0..1024                                                */
+    uint16_t n_cells;       /* 1..1024                                                */
+    uint16_t reserved;      /* 0                                                      */
+    const er_field *fields; /* [n_fields], must outlive what is built on it, as all here */
+    const er_cell *stages;  /* [n_stages], each reads fields and stages before it     */
+    const er_cell *cells;   /* [n_cells], one float each                              */
+} er_row_program;
+
+typedef struct er_row er_row;
+
+/* ER_OK, ER_EOP (no such operator for this kind of value), or ER_EINVAL with *where <- index of the
+ * first bad step, stages then cells (or n_stages + n_cells: the program itself). */
+er_status er_row_check(const er_row_program *p, uint32_t *where);
+
+/* Kind of value v of a checked program, v < n_fields + n_stages. */
+uint16_t er_row_kind(const er_row_program *p, uint16_t v);
+
+/* Bytes er_row_init() needs; 0 if the program does not pass er_row_check(). */
+size_t er_row_size(const er_row_program *p);
+
+/* Build the rows in mem[size] (8-byte aligned); what `p` points to must outlive it. */
+er_status er_row_init(er_row **out, const er_row_program *p, void *mem, size_t size);
+
+/* out[n_cells] <- one record: numbers[number fields] and texts[text fields], each in field order.
+ * Either may be NULL where there is none. */
+er_status er_row_run(er_row *r, const double *numbers, const er_text *texts, float *out);
+
+/* The same, the texts in one piece of size bytes with a zero byte between two. missing[text fields]
+ * is not 0 where a text is missing, or NULL: none is. ER_EFORMAT, and nothing is done, unless there
+ * are exactly as many zero bytes as go between: a text that holds one needs er_row_run(). */
+er_status er_row_run_joined(er_row *r, const double *numbers, const char *joined, size_t size,
+                            const uint8_t *missing, float *out);
+
+/* How the values of an er_column lie in memory: the layouts of Apache Arrow 1.0..1.4. */
+enum {
+    ER_COLUMN_F64,
+    ER_COLUMN_F32,
+    ER_COLUMN_I64,
+    ER_COLUMN_I32,
+    ER_COLUMN_I16,
+    ER_COLUMN_I8,
+    ER_COLUMN_U64,
+    ER_COLUMN_U32,
+    ER_COLUMN_U16,
+    ER_COLUMN_U8,
+    ER_COLUMN_BOOL,  /* bits, least first                                      */
+    ER_COLUMN_UTF8,  /* values: int32 offsets into data                        */
+    ER_COLUMN_UTF8L, /* values: int64 offsets into data                        */
+    ER_COLUMN_VIEW   /* values: 16-byte views into themselves or into buffers[] */
+};
+
+typedef struct er_column {
+    uint16_t type;              /* ER_COLUMN_*                                           */
+    uint16_t reserved;          /* 0                                                     */
+    uint32_t n_buffers;         /* VIEW: length of buffers                               */
+    uint64_t start;             /* first row [elements]                                  */
+    const void *values;         /* by type                                               */
+    const uint8_t *valid;       /* bit 0 of byte 0 first, 0 = missing; NULL: none is     */
+    const char *data;           /* UTF8, UTF8L: the bytes                                */
+    const void *const *buffers; /* VIEW                                                  */
+    double times, per; /* numbers: value * times / per, > 0; e.g. 1 and 1000 for us -> ms */
+    const struct er_column *dictionary; /* texts: what the integers of this column index  */
+    uint64_t n_words;                   /* length of dictionary                          */
+    uint64_t *memo;                     /* [n_words] scratch, all 0 before the first use */
+} er_column;
+
+/* Scratch bytes er_row_columns() needs. */
+size_t er_row_columns_size(const er_row *r);
+
+/* out[n_rows][n_cells] <- n_rows records, columns[n_fields], by the code er_row_run() runs.
+ * ER_EFORMAT: a column's type is not its field's kind, or an offset or index is out of range; out
+ * and the state hold then what was done before. What columns point to is trusted to be as long as
+ * it says. */
+er_status er_row_columns(er_row *r, const er_column *columns, uint64_t n_rows, float *out,
+                         uint64_t out_rows, void *mem, size_t size);
+
+/* The state, what `impute_last` holds: reset <- nothing seen; save and restore as for a stream. */
+void er_row_reset(er_row *r);
+size_t er_row_save_size(const er_row *r);
+er_status er_row_save(const er_row *r, void *bytes, size_t size);
+er_status er_row_restore(er_row *r, const void *bytes, size_t size);
+
 /* ---- stream ---------------------------------------------------------------- */
 
 enum { ER_ABSTAIN = -1 };

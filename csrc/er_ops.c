@@ -1,6 +1,7 @@
 /* er_ops.c - all operators in id order, and the checks of parameters. */
 #include "er_ops.h"
 #include "er_filters.h"
+#include "er_row.h"
 
 int er_band_ok(const float *param, float rate_hz, uint32_t window)
 {
@@ -99,9 +100,10 @@ static const er_op_info *next_after(uint16_t id)
 
 er_status er_op(uint16_t index, er_op_info *out)
 {
+    if (!out) return ER_EINVAL;
     const er_op_info *o = next_after(0);
-    for (uint16_t i = 0; o && i < index; i++) o = next_after(o->id);
-    if (!out || !o) return ER_EINVAL;
+    for (; o && index; index--) o = next_after(o->id);
+    if (!o) return er_row_op(index, out);
     *out = *o;
     return ER_OK;
 }

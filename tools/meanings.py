@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_runtime import native
-from edge_runtime.features import reference
-from edge_runtime.features.reference import OPS
-from edge_runtime.features.reference.filters import FILTERS
+from edge_runtime.features.reference import FILTERS, OPS, ROWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +37,13 @@ class Meaning:
 
 def meanings() -> list[Meaning]:
     """Every operator, in id order."""
-    found: dict[int, Any] = {**OPS, **FILTERS, **getattr(reference, "ROWS", {})}
+    found: dict[int, Any] = {**OPS, **FILTERS, **ROWS}
     return [_meaning(op, found[op.id]) for op in native.operators()]
 
 
 def _meaning(op: native.Operator, of: Any) -> Meaning:
     summary, *rest = [" ".join(part.split()) for part in inspect.getdoc(of.run).split("\n\n")]  # type: ignore[union-attr]
-    names = [name.strip("_") for name in inspect.signature(of.run).parameters]
+    names = [name.strip("_") for name in inspect.signature(of.run).parameters if name != "words"]
     sources = [part.removeprefix("Source: ") for part in rest if part.startswith("Source: ")]
     return Meaning(
         op=op,

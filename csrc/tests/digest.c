@@ -1,6 +1,7 @@
 /* Prints one line per part: a hash of the bits that it computes. Two builds keep the promise if
  * their outputs are equal; the aarch64 test compares them. Inputs come from integers only. */
 #include "check.h"
+#include "er_row.h"
 
 static uint64_t memory[1 << 17], forest_bytes[1 << 14];
 static float x[3 * 8192], out[64 * 64];
@@ -230,6 +231,7 @@ static void digest_stream(void)
 
 #include "digest_clock.h"
 #include "digest_filters.h"
+#include "digest_row.h"
 
 int main(void)
 {
@@ -240,5 +242,6 @@ int main(void)
     digest_tapers();
     digest_clock();
     digest_filters();
+    digest_row();
     return 0;
 }

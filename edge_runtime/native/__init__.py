@@ -5,7 +5,9 @@ means: `edge_runtime.contract`.
 """
 
 from edge_runtime.native.forest import Forest
-from edge_runtime.native.program import Operator, batch, channel_pace, check_program, operators, state_bytes
+from edge_runtime.native.operators import Operator, operators
+from edge_runtime.native.program import batch, channel_pace, check_program, state_bytes
+from edge_runtime.native.rows import Rows
 from edge_runtime.native.status import fpu_check
 from edge_runtime.native.stream import Decision, Stream
 from edge_runtime.native.walk import FILLED, RESET, ClockCounts, Walked, batch_at
@@ -17,6 +19,7 @@ __all__ = [
     "Decision",
     "Forest",
     "Operator",
+    "Rows",
     "Stream",
     "Walked",
     "batch",

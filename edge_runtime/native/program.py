@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from edge_runtime.contract.baseline import Bins
@@ -13,35 +11,10 @@ from edge_runtime.contract.manifest import Policy
 from edge_runtime.contract.program import Feature, Filter, Program
 from edge_runtime.errors import ContractError
 from edge_runtime.native._er import ffi, lib
+from edge_runtime.native.operators import operators
+from edge_runtime.native.rows import checked_rows
 from edge_runtime.native.status import Floats, floats, fpu_check, memory, text_of
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """One row of the core's operator table.
-
-    Attributes:
-        id: Wire id, append-only.
-        name: The word in a feature list.
-        unit: "x" (that of the channel), "x^2", "x/s", "Hz", "1" or "count".
-        n_params: 0..4.
-        limits: The parameters allowed, in words; empty without any.
-        kind: "window" (channel in, one number out), "filter" (a derived channel), "row" (fields in).
-        n_sources: Channels or fields that it takes, (least, most).
-        example: Parameters that a window of 64 frames at 20 frames/s takes.
-    """
-
-    id: int
-    name: str
-    unit: str
-    n_params: int
-    limits: str
-    kind: str
-    n_sources: tuple[int, int]
-    example: tuple[float, ...]
-
-
-KINDS = ("window", "filter", "row")
 POLICIES = {
     "none": lib.ER_TIME_NONE,
     "hold": lib.ER_TIME_HOLD,
@@ -50,28 +23,6 @@ POLICIES = {
     "reset": lib.ER_TIME_RESET,
 }
 TAPERS = {"none": lib.ER_TAPER_NONE, "hann": lib.ER_TAPER_HANN, "hamming": lib.ER_TAPER_HAMMING}
-
-
-@cache
-def operators() -> tuple[Operator, ...]:
-    """Every operator of this build, in id order."""
-    table: list[Operator] = []
-    info = ffi.new("er_op_info *")
-    while lib.er_op(len(table), info) == lib.ER_OK:
-        name, unit, limits = (ffi.string(text).decode() for text in (info.name, info.unit, info.limits))
-        table.append(
-            Operator(
-                id=info.id,
-                name=name,
-                unit=unit,
-                n_params=info.n_params,
-                limits=limits,
-                kind=KINDS[info.kind],
-                n_sources=(info.n_least, info.n_most),
-                example=tuple(info.example[0 : info.n_params]),
-            )
-        )
-    return tuple(table)
 
 
 def bind(program: Program) -> tuple[Any, Any]:
@@ -116,6 +67,7 @@ def checked(program: Program) -> tuple[Any, Any]:
     for feature in program.features:
         kinds = ("row",) if feature.is_row else ("window",)
         _check_call(f"feature {feature.name}", feature, kinds, 1 + (feature.other is not None))
+    checked_rows(program)
     bound, keep = bind(program)
     where = ffi.new("uint32_t *")
     if lib.er_program_check(bound, where) != lib.ER_OK:

@@ -145,3 +145,9 @@ def test_no_file_names_a_path_of_one_machine(pattern: str) -> None:
         path = ROOT / name
         if path.suffix in {".py", ".c", ".h", ".md", ".toml"} and path != Path(__file__).resolve():
             assert not re.search(pattern, path.read_text(encoding="utf-8")), name
+
+
+def test_the_readme_names_every_row_operator() -> None:
+    from edge_runtime.native import operators
+
+    assert not [op.name for op in operators() if op.kind == "row" and not re.search(rf"{op.id} `{op.name}\b", README)]
