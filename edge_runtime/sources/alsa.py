@@ -9,8 +9,8 @@ from __future__ import annotations
 import shutil
 
 from edge_runtime.errors import UsageError
-from edge_runtime.sources.decode import columns_of
 from edge_runtime.sources.exec import Child, ExecSource
+from edge_runtime.sources.formats import columns_of
 from edge_runtime.sources.port import Request, Source
 from edge_runtime.sources.raw import RawDecoder
 

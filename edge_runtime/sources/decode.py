@@ -6,19 +6,15 @@ A hundred lines in a row that cannot be taken are no noise: then the format is w
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from edge_runtime.errors import ContractError, UsageError
-from edge_runtime.sources.cells import TIME_UNITS, BadLine, number, text, time_field
-from edge_runtime.sources.frames import FrameQueue, name_columns
+from edge_runtime.errors import ContractError
+from edge_runtime.sources.cells import BadLine, number, text, time_field
+from edge_runtime.sources.frames import FrameQueue
 from edge_runtime.sources.lines import CsvLines, JsonLines, Splitter
 from edge_runtime.sources.port import Request, RowField, Value
-from edge_runtime.sources.raw import RawDecoder
 
-FORMATS: Final = ("ndjson", "csv", "f32", "i16")
-OPTIONS: Final = ("format", "columns", *TIME_UNITS)
-"""Of every source that takes a format."""
 BROKEN_IN_A_ROW: Final = 100
 
 
@@ -163,41 +159,6 @@ class RowDecoder:
     def end(self) -> None:
         """No more bytes come."""
         self._reader.end()
-
-
-def decoder(request: Request, *, default: str, skip_first: bool = False) -> Decoder:
-    """The decoder that the options `format` and `columns` of `request` ask for.
-
-    Raises:
-        UsageError: No such format, or a raw one whose columns nobody named.
-    """
-    chosen = check_format(request.options, default, name=request.name)
-    if chosen in ("ndjson", "csv"):
-        return LineDecoder(request, default=default, skip_first=skip_first)
-    names = request.options["columns"].split(",") if "columns" in request.options else request.channels
-    if not names:
-        raise UsageError(f"source {request.name}: raw frames name no columns", hint="write columns=NAME,NAME,...")
-    if any(key in request.options for key in TIME_UNITS):
-        raise UsageError(f"source {request.name}: {chosen} frames carry no time", hint="leave time_...= away")
-    return RawDecoder({"f32": "f", "i16": "h"}[chosen], names, request.channels, where=request.name)
-
-
-def check_format(options: Mapping[str, str], default: str, *, name: str, allowed: Sequence[str] = FORMATS) -> str:
-    """The format asked for, or `default`. UsageError if it is none of `allowed`."""
-    chosen = options.get("format", default)
-    if chosen not in allowed:
-        raise UsageError(f"source {name}: format {chosen!r} is unknown", hint=f"one of: {', '.join(allowed)}")
-    return chosen
-
-
-def columns_of(request: Request, n: int) -> tuple[str, ...]:
-    """Names for `n` columns that carry none: the option `columns`, else as `name_columns`."""
-    if "columns" not in request.options:
-        return name_columns(n, request.channels, where=request.name)
-    names = tuple(request.options["columns"].split(","))
-    if len(names) != n:
-        raise UsageError(f"source {request.name}: columns= names {len(names)}, there are {n}", hint="name each once")
-    return names
 
 
 def _number_or_none(value: object) -> float | None:

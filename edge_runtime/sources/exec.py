@@ -14,7 +14,8 @@ import subprocess
 from collections.abc import Sequence
 
 from edge_runtime.errors import TransportError, UsageError
-from edge_runtime.sources.decode import Decoder, RowDecoder, decoder
+from edge_runtime.sources.decode import Decoder, RowDecoder
+from edge_runtime.sources.formats import decoder
 from edge_runtime.sources.pipe import Pipe, PipeRows, PipeSource
 from edge_runtime.sources.port import Request, RowField, RowSource, Source
 

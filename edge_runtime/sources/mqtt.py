@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from edge_runtime.errors import ContractError, TransportError, UsageError
 from edge_runtime.sources.block import BlockDecoder
 from edge_runtime.sources.cells import BadLine
-from edge_runtime.sources.decode import BROKEN_IN_A_ROW, Decoder, RowDecoder, check_format, decoder
+from edge_runtime.sources.decode import BROKEN_IN_A_ROW, Decoder, RowDecoder
+from edge_runtime.sources.formats import check_format, decoder
 from edge_runtime.sources.frames import room
 from edge_runtime.sources.lines import MAX_LINE_BYTES
 from edge_runtime.sources.port import Request, RowField, RowSource, Source, Value

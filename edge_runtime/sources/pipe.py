@@ -6,48 +6,15 @@ One rule: it waits for bytes or for `stop`, and for nothing else.
 from __future__ import annotations
 
 import os
-import select
-import threading
 from collections.abc import Callable, Mapping
 
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.sources.decode import Decoder, RowDecoder
 from edge_runtime.sources.frames import room
 from edge_runtime.sources.port import Request, Value
+from edge_runtime.sources.wake import Wake
 
 READ_BYTES = 65536
-
-
-class Wake:
-    """Makes a `poll` return: set once, from any thread."""
-
-    def __init__(self) -> None:
-        self._ends: tuple[int, ...] = os.pipe()
-        self._lock = threading.Lock()
-        self.is_set = False
-
-    def set(self) -> None:
-        """From now on `wait` gives False."""
-        with self._lock:
-            was_set, self.is_set = self.is_set, True  # before the byte: who wakes up must see it
-            if not was_set and self._ends:
-                os.write(self._ends[1], b"x")
-
-    def wait(self, descriptor: int, timeout_s: float | None = None) -> bool:
-        """True when `descriptor` can be read or is at its end, False when set or when the time is over."""
-        poll = select.poll()
-        poll.register(self._ends[0], select.POLLIN)
-        poll.register(descriptor, select.POLLIN | select.POLLPRI)
-        found = poll.poll(None if timeout_s is None else timeout_s * 1000)
-        return not self.is_set and bool(found)
-
-    def close(self) -> None:
-        """Close the pipe; set it first."""
-        self.set()
-        with self._lock:
-            ends, self._ends = self._ends, ()
-        for end in ends:
-            os.close(end)
 
 
 class Pipe:
@@ -88,17 +55,22 @@ class PipeSource:
 
     def __init__(self, request: Request, pipe: Pipe, decoder: Decoder, *, close: Callable[[], None]) -> None:
         """Where no channels were asked for, waits for the first line, which names them."""
-        if request.rate_hz is None:
-            raise UsageError(f"source {request.name}: no rate given", hint="give the rate in Hz")
         self._pipe, self._decoder, self._close = pipe, decoder, close
-        self._rate_hz = float(request.rate_hz)
         self.times: memoryview | None = None
         self.next_frame = 0
-        while decoder.channels is None and (data := pipe.chunk()):
-            decoder.feed(data)
-        if decoder.channels is None:
-            raise ContractError(f"source {request.name}: ended before its first line", hint="look at what feeds it")
-        self._channels = decoder.channels
+        try:
+            self._rate_hz = _rate(request)
+            self._channels = self._first_channels(request.name)
+        except BaseException:
+            pipe.wake.close()
+            raise
+
+    def _first_channels(self, name: str) -> tuple[str, ...]:
+        while self._decoder.channels is None and (data := self._pipe.chunk()):
+            self._decoder.feed(data)
+        if self._decoder.channels is None:
+            raise ContractError(f"source {name}: ended before its first line", hint="look at what feeds it")
+        return self._decoder.channels
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -144,6 +116,12 @@ class PipeSource:
         """Let go of the descriptor; no `read` may be running."""
         self._pipe.wake.close()
         self._close()
+
+
+def _rate(request: Request) -> float:
+    if request.rate_hz is None:
+        raise UsageError(f"source {request.name}: no rate given", hint="give the rate in Hz")
+    return float(request.rate_hz)
 
 
 class PipeRows:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge_runtime.errors import TransportError, UsageError
-from edge_runtime.sources.decode import RowDecoder, check_format, decoder
+from edge_runtime.sources.decode import RowDecoder
+from edge_runtime.sources.formats import check_format, decoder
 from edge_runtime.sources.pipe import Pipe, PipeRows, PipeSource
 from edge_runtime.sources.port import Request, RowField, RowSource, Source
 

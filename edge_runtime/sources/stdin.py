@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_runtime.errors import UsageError
-from edge_runtime.sources.decode import RowDecoder, decoder
+from edge_runtime.sources.decode import RowDecoder
+from edge_runtime.sources.formats import decoder
 from edge_runtime.sources.pipe import Pipe, PipeRows, PipeSource
 from edge_runtime.sources.port import Request, RowField, RowSource, Source
 

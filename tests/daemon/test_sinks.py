@@ -313,3 +313,17 @@ def test_the_first_loss_is_told_at_once_and_the_rest_with_the_period() -> None:
     assert losses.news({"malformed": 9, "decisions": 2}, period_ends=False) == {}
     assert losses.news({"malformed": 9, "decisions": 2}, period_ends=True) == {"malformed": 4}
     assert losses.news({"malformed": 9, "decisions": 2}, period_ends=True) == {}
+
+
+@pytest.mark.planted
+def test_a_server_that_takes_any_socket_for_stale_is_seen(server: LineServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted bug: what stands at the path is removed without asking who serves it."""
+    monkeypatch.setattr("edge_runtime.daemon.socket_sink._make_room", lambda path: path.unlink())
+    thief = LineServer(server.path)
+    with connected(server) as reader:
+        emit(SocketSink(server), range(1))
+        reader.settimeout(0.2)
+        with pytest.raises(TimeoutError):  # its readers reach the other one now
+            reader.recv(10)
+    monkeypatch.undo()
+    thief.close()

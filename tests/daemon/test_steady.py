@@ -164,3 +164,17 @@ def test_one_that_is_not_there_when_a_bundle_wants_it_anew_is_waited_for() -> No
     bench.made = [ContractError("no such channel")]
     with pytest.raises(ContractError):
         bench.source.reopen()
+
+
+@pytest.mark.planted
+def test_a_source_that_forgets_its_failures_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted bug: every failure is the first, so a dead device is tried every second for ever."""
+    wait = SteadySource._wait
+
+    def forgetful(self: SteadySource, error: Exception) -> None:
+        self._failures = 0
+        wait(self, error)
+
+    monkeypatch.setattr(SteadySource, "_wait", forgetful)
+    with pytest.raises(AssertionError):
+        test_the_waits_double_to_a_minute_and_one_reason_is_told_once()

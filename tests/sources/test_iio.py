@@ -8,6 +8,7 @@ import struct
 import threading
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.errors import ContractError, TransportError, UsageError
 from edge_runtime.sources import Source, counts_of, open_source, times_of
-from edge_runtime.sources.iio_buffer import layout
+from edge_runtime.sources.iio_scan import layout
 from tests.sources.common import room_for
 
 FILES = {
@@ -275,3 +276,15 @@ def test_any_layout_gives_back_its_numbers(columns: Sequence[tuple[str, bool, in
     data += bytes(-len(data) % max(storage // 8 for _, _, storage, _ in columns))
     assert size == len(data)
     assert [element.raw(memoryview(data)) for element in elements] == values
+
+
+@pytest.mark.planted
+def test_a_layout_without_padding_is_seen() -> None:
+    """Planted bug: channels follow each other without gaps, so all after a small one are read askew."""
+    types = ["le:s16/16>>0", "le:s64/64>>0"]
+    elements, size = layout(types)
+    packed = [replace(elements[0], at=0), replace(elements[1], at=2)]
+    data = memoryview(struct.pack("<h6xq", 5, 1_700_000_000_000_000_000))
+    assert size == len(data)
+    assert [element.raw(data) for element in elements] == [5, 1_700_000_000_000_000_000]
+    assert [element.raw(data) for element in packed] != [5, 1_700_000_000_000_000_000]

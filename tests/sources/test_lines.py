@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.sources.cells import BadLine, TimeField, number, text
-from edge_runtime.sources.decode import BROKEN_IN_A_ROW, Decoder, RowDecoder, decoder
+from edge_runtime.sources.decode import BROKEN_IN_A_ROW, Decoder, RowDecoder
+from edge_runtime.sources.formats import decoder
 from edge_runtime.sources.frames import NO_TIME, FrameQueue
 from edge_runtime.sources.lines import MAX_LINE_BYTES, CsvLines, JsonLines, Splitter
 from edge_runtime.sources.port import Request, RowField
@@ -128,6 +130,10 @@ def test_a_stream_of_another_format_says_so() -> None:
 @settings(deadline=None)
 @given(st.integers(0, 3), st.lists(st.integers(1, 50_000), min_size=1, max_size=4))
 def test_a_huge_line_costs_no_more_than_the_limit(before: int, cuts: list[int]) -> None:
+    check_bounded(before, cuts)
+
+
+def check_bounded(before: int, cuts: list[int]) -> None:
     split, most = Splitter(max_bytes=1000), 0
     data = b"ok\n" * before + b"x" * 70_000 + b"\nend\n" + b"y" * 1001 + b"\nlast\n"
     found: list[bytes] = []
@@ -265,3 +271,35 @@ def test_wrong_options_are_named(made: Request, message: str) -> None:
     with pytest.raises(UsageError, match=message) as refused:
         decoder(made, default="ndjson")
     assert refused.value.hint
+
+
+# ---- planted bugs
+
+
+@pytest.mark.planted
+def test_a_splitter_that_keeps_a_huge_line_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted bug: a line without an end is kept for ever."""
+
+    def feed(self: Splitter, data: bytes) -> list[bytes]:
+        *lines, self._part = (self._part + data).split(b"\n")
+        return lines
+
+    monkeypatch.setattr(Splitter, "feed", feed)
+    with pytest.raises(AssertionError):
+        check_bounded(0, [5000])
+
+
+@pytest.mark.planted
+def test_a_queue_that_mixes_times_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted bug: a block is not cut where frames have no time, so the mark for none goes out as a time."""
+    monkeypatch.setattr("edge_runtime.sources.frames.takewhile", lambda _test, times: times)
+    with pytest.raises(AssertionError):
+        test_frames_with_and_without_a_time_do_not_share_a_block()
+
+
+@pytest.mark.planted
+def test_a_reader_that_takes_underscores_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted bug: cells go to float() as they are, which takes 1_0 for 10."""
+    monkeypatch.setattr("edge_runtime.sources.decode._frame", lambda values: array("f", map(float, values)))
+    with pytest.raises(AssertionError):
+        test_a_broken_line_is_left_out_and_counted("csv", b"1_0,2")

@@ -14,6 +14,7 @@ import pytest
 
 from edge_runtime.errors import TransportError, UsageError
 from edge_runtime.sources import RowField, Source, counts_of, open_rows, open_source
+from edge_runtime.sources.lines import Splitter
 from tests.sources.common import room_for
 
 
@@ -168,3 +169,18 @@ def test_with_pyserial_an_odd_speed_is_read(device: Device) -> None:
     source.close()
     with pytest.raises(TransportError, match="at 12345 baud"):
         open_source("serial /dev/no-such-port 12345", rate_hz=1, channels=["x"])
+
+
+@pytest.mark.planted
+def test_a_reader_that_takes_half_a_line_at_the_start_is_seen(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted bug: what comes before the first newline is taken for a line: 5,7 where 15,7 was said."""
+    whole = Splitter.__init__
+
+    def joined(self: Splitter, *, max_bytes: int = 65536, skip_first: bool = False) -> None:
+        whole(self, max_bytes=max_bytes)
+
+    monkeypatch.setattr(Splitter, "__init__", joined)
+    source = opened(device)
+    device.say(b"5,7\r\n1,2\r\n")
+    assert frames(source, 1) != [[1, 2]]
+    source.close()
