@@ -21,6 +21,8 @@ typedef enum er_status {
     ER_EFPU = -8,       /* the process flushes denormals (FTZ/DAZ): bits would differ    */
     ER_EINVAL = -22,    /* an argument is outside its documented range                   */
     ER_ENOSPC = -28,    /* mem or out is smaller than the size function asked for        */
+    ER_ERATE = -33,     /* channels of several rates meet, or a window or hop is no whole number
+                           of a channel's samples                                       */
     ER_EOP = -38,       /* the program names an operator this build does not have        */
     ER_EMISMATCH = -71, /* er_stream_adopt/restore: the states do not have one shape     */
     ER_EFORMAT = -74    /* model or saved state: the bytes break their format            */
@@ -407,8 +409,8 @@ er_status er_walk_rows(er_walk *w, const float *x, const int64_t *times_us, uint
                        uint32_t *rows);
 er_status er_walk_clock(const er_walk *w, er_clock_counts *out);
 
-/* ER_OK, ER_EOP, or ER_EINVAL with *where <- index of the first bad feature; n_features: the
- * program itself; n_features + 1 + i: filter i (its rate may not divide window and hop). */
+/* ER_OK, or with *where <- index of the first bad feature; n_features: the program itself;
+ * n_features + 1 + i: filter i: ER_EOP, ER_ERATE, or ER_EINVAL for anything else of it. */
 er_status er_program_check(const er_program *p, uint32_t *where);
 
 /* Samples per second and samples in a window of channel c, column or derived. ER_EINVAL unless the

@@ -229,9 +229,10 @@ const er_filter_kernel *er_filter_find(uint16_t id);
 
 /* The pace of one channel, column or derived. */
 typedef struct er_pace {
-    uint16_t n;     /* samples in a window, 2..4096                                      */
-    uint16_t hop;   /* samples between windows, 1..n                                     */
-    uint16_t clock; /* lowest channel that gets its samples at the very same frames      */
+    uint16_t n;      /* samples in a window, 2..4096                                      */
+    uint16_t hop;    /* samples between windows, 1..n                                     */
+    uint16_t clock;  /* lowest channel that gets its samples at the very same frames      */
+    uint16_t raised; /* 1: on the way to it are filters that make more samples of fewer   */
 } er_pace;
 
 /* pace[n_channels + n_filters] <- the pace of every channel, or ER_EINVAL with *where. */

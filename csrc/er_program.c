@@ -37,27 +37,32 @@ static er_pace pace_of_channel(const er_program *p, uint32_t c)
     const uint16_t every = p->channels[c].every;
     uint32_t clock = 0;
     while (p->channels[clock].every != every) clock++;
-    return (er_pace){(uint16_t)(p->window / every), (uint16_t)(p->hop / every), (uint16_t)clock};
+    return (er_pace){(uint16_t)(p->window / every), (uint16_t)(p->hop / every), (uint16_t)clock, 0};
 }
 
-static void ratio_of(const er_filter *f, const er_filter_kernel *k, uint32_t *up, uint32_t *down)
+static void ratio_of(const er_filter *f, uint32_t *up, uint32_t *down)
 {
+    const er_filter_kernel *k = er_filter_find(f->op);
     *up = *down = 1;
     if (k->ratio) k->ratio(f->param, up, down);
 }
 
-/* The lowest filter that makes the same of the same clock; itself, where it is the first. */
+/* The lowest channel that gets its samples at the very same frames as filter i, which makes up/down
+ * of another; its own number, where there is none. Where no channel on the way makes more samples,
+ * sample k comes with frame k * window / n, whatever the filters between. */
 static uint16_t clock_of_filter(const er_program *p, const er_pace *pace, uint32_t i)
 {
+    const uint32_t me = p->n_channels + i, from = pace[p->filters[i].from[0]].clock;
     uint32_t up, down, u, d;
-    ratio_of(&p->filters[i], er_filter_find(p->filters[i].op), &up, &down);
-    for (uint32_t j = 0; j < i; j++) {
-        ratio_of(&p->filters[j], er_filter_find(p->filters[j].op), &u, &d);
-        if (u == up && d == down &&
-            pace[p->filters[j].from[0]].clock == pace[p->filters[i].from[0]].clock)
-            return pace[p->n_channels + j].clock;
+    ratio_of(&p->filters[i], &up, &down);
+    for (uint32_t c = 0; c < me; c++) {
+        if (!pace[me].raised && !pace[c].raised && pace[c].n == pace[me].n) return pace[c].clock;
+        if (c < p->n_channels) continue;
+        const er_filter *other = &p->filters[c - p->n_channels];
+        ratio_of(other, &u, &d);
+        if (u == up && d == down && pace[other->from[0]].clock == from) return pace[c].clock;
     }
-    return (uint16_t)(p->n_channels + i);
+    return (uint16_t)me;
 }
 
 static er_status pace_of_filter(const er_program *p, er_pace *pace, uint32_t i)
@@ -71,16 +76,17 @@ static er_status pace_of_filter(const er_program *p, er_pace *pace, uint32_t i)
         if (s < f->n_from ? f->from[s] >= p->n_channels + i : f->from[s] != 0) return ER_EINVAL;
     const er_pace from = pace[f->from[0]];
     for (uint32_t s = 1; s < f->n_from; s++)
-        if (pace[f->from[s]].clock != from.clock) return ER_EINVAL;
+        if (pace[f->from[s]].clock != from.clock) return ER_ERATE;
     if (!unused_ok(f->param, k->info.n_params) ||
         !k->params_ok(f->param, er_program_rate(p, &from)))
         return ER_EINVAL;
     uint32_t up, down;
-    ratio_of(f, k, &up, &down);
+    ratio_of(f, &up, &down);
     const uint32_t n = from.n * up, hop = from.hop * up;
-    if (n % down || hop % down || n / down < 2 || n / down > ER_MAX_WINDOW) return ER_EINVAL;
+    if (n % down || hop % down || n / down < 2 || n / down > ER_MAX_WINDOW) return ER_ERATE;
     er_pace *to = &pace[p->n_channels + i];
-    *to = (er_pace){(uint16_t)(n / down), (uint16_t)(hop / down), from.clock};
+    *to = (er_pace){(uint16_t)(n / down), (uint16_t)(hop / down), from.clock,
+                    (uint16_t)(from.raised || up > 1)};
     if (k->ratio) to->clock = clock_of_filter(p, pace, i);
     return ER_OK;
 }
@@ -124,10 +130,9 @@ static er_status feature_check(const er_program *p, const er_pace *pace, const e
     if (!k) return ER_EOP;
     const uint32_t n = er_program_lanes(p);
     if (f->channel >= n || f->reserved != 0) return ER_EINVAL;
-    if (k->info.n_most == 1 ? f->other != 0
-                            : f->other >= n || pace[f->other].clock != pace[f->channel].clock)
-        return ER_EINVAL;
+    if (k->info.n_most == 1 ? f->other != 0 : f->other >= n) return ER_EINVAL;
     const er_pace *of = &pace[f->channel];
+    if (k->info.n_most == 2 && pace[f->other].n != of->n) return ER_ERATE;
     return unused_ok(f->param, k->info.n_params) &&
                    k->params_ok(f->param, er_program_rate(p, of), of->n)
                ? ER_OK

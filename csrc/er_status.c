@@ -10,6 +10,7 @@ const char *er_status_text(er_status status)
     case ER_EFPU: return "the process flushes denormals to zero (FTZ/DAZ)";
     case ER_EINVAL: return "argument outside its documented range";
     case ER_ENOSPC: return "buffer too small";
+    case ER_ERATE: return "the rates of channels do not fit";
     case ER_EOP: return "operator not in this build";
     case ER_EMISMATCH: return "the states do not have one shape";
     case ER_EFORMAT: return "the bytes break their format";

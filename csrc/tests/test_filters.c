@@ -423,7 +423,7 @@ static void test_parameters_out_of_range_are_refused(void)
         {1007, 1, nan},  {1008, 1.9e-4f, 1}, {1009, inf, 1},  {1010, -1, 1},   {1011, 2, 0},
         {1011, 1025, 0}, {1011, 3.5f, 0},    {1012, 4, 0},    {1012, 1, 0},    {1012, 257, 0},
         {1013, 1, 1},    {1013, 2, 4},       {1013, 0, 1},    {1013, 1, 33},   {1013, 33, 1},
-        {1013, 1.5f, 1}, {1013, 1, nan},     {1013, 32, 31}};
+        {1013, 1.5f, 1}, {1013, 1, nan}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const float param[ER_MAX_PARAMS] = {bad[i].p0, bad[i].p1};
         CHECK(prepare(&g, bad[i].op, param, 1, 800) == ER_EINVAL);

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Sequence
 from typing import Any
 
 from edge_runtime.contract.baseline import Bins
 from edge_runtime.contract.manifest import Policy
-from edge_runtime.contract.program import Feature, Filter, Program
+from edge_runtime.contract.program import MAX_WINDOW, Feature, Filter, Program
 from edge_runtime.errors import ContractError
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.operators import operators
@@ -70,8 +71,9 @@ def checked(program: Program) -> tuple[Any, Any]:
     checked_rows(program)
     bound, keep = bind(program)
     where = ffi.new("uint32_t *")
-    if lib.er_program_check(bound, where) != lib.ER_OK:
-        raise _refused(program, where[0], bound.n_features)
+    status = lib.er_program_check(bound, where)
+    if status != lib.ER_OK:
+        raise _refused(program, where[0], bound.n_features, status)
     return bound, keep
 
 
@@ -107,37 +109,60 @@ def channel_pace(program: Program, place: int) -> tuple[float, int]:
     return float(rate[0]), int(window[0])
 
 
-def _refused(program: Program, where: int, n_features: int) -> ContractError:
+def _refused(program: Program, where: int, n_features: int, status: int) -> ContractError:
     if where == n_features:
-        return ContractError(
-            f"program: rate {program.rate_hz} Hz, or the scale or offset of a channel, is 0 or infinite as float32, "
-            f"or the `every` of a channel does not divide window {program.window_frames} and hop {program.hop_frames}"
-        )
+        return _refused_channel(program)
     if where < n_features:
         feature = program.features[where]
-        return _misplaced(program, f"feature {feature.name}", feature, feature.channel, feature.other)
+        sources = (feature.channel,) if feature.other is None else (feature.channel, feature.other)
+        return _misplaced(program, f"feature {feature.name}", feature, sources, status)
     made = program.filters[where - n_features - 1]
-    return _misplaced(program, f"filter {made.name}", made, *made.sources[:2])
+    return _misplaced(program, f"filter {made.name}", made, made.sources, status)
+
+
+def _refused_channel(program: Program) -> ContractError:
+    window, hop = program.window_frames, program.hop_frames
+    for channel in program.channels:
+        if window % channel.every or hop % channel.every or window // channel.every < 2:
+            return ContractError(
+                f"channel {channel.name}: every {channel.every} does not divide window {window} and hop {hop} "
+                "into whole samples, at least 2 a window",
+                hint=f"make window and hop multiples of {channel.every}",
+            )
+    return ContractError(
+        f"program: rate {program.rate_hz} Hz, or the scale or offset of a channel, is 0 or infinite as float32"
+    )
 
 
 def _misplaced(
-    program: Program, what: str, call: Feature | Filter, source: int, other: int | None = None
+    program: Program, what: str, call: Feature | Filter, sources: tuple[int, ...], status: int
 ) -> ContractError:
-    """Which of parameters, rates and window is wrong, with the pace of the channel that it reads."""
+    """Which of parameters, rates and window is wrong, with the pace of the channels that it reads."""
     op = next(op for op in operators() if op.id == call.op)
-    rate, n = channel_pace(program, source)
-    if other is not None and channel_pace(program, other) != (rate, n):
-        names = [c.name for c in program.channels] + [f.name for f in program.filters]
+    names = [c.name for c in program.channels] + [f.name for f in program.filters]
+    rate, n = channel_pace(program, sources[0])
+    if status != lib.ER_ERATE:
+        limits = re.sub(r"rate/(\d+)", lambda m: f"{rate / int(m[1]):g}", op.limits).replace("window", str(n))
         return ContractError(
-            f"{what}: {names[source]} has {rate:g} samples/s, {names[other]} {channel_pace(program, other)[0]:g}",
-            hint=f"{op.name} wants channels of one rate: decimate or resample one of them",
+            f"{what}: parameters {call.params} are out of range at {rate:g} frames/s, window {n}",
+            hint=f"{op.name} wants {limits}" if limits else "",
         )
-    limits = op.limits.replace("rate/2", f"{rate / 2:g}").replace("window", str(n))
-    wants = [f"{op.name} wants {limits}"] if limits else []
-    if op.kind == "filter":
-        wants.append("the rate it makes must divide window and hop")
+    for other in sources[1:]:
+        theirs, _n = channel_pace(program, other)
+        if theirs != rate:
+            return ContractError(
+                f"{what}: {names[sources[0]]} has {rate:g} samples/s, {names[other]} {theirs:g}",
+                hint=f"{op.name} wants channels of one rate: decimate or resample one of them",
+            )
+    if len(sources) > 1:
+        return ContractError(
+            f"{what}: {' and '.join(names[i] for i in sources)} have {rate:g} samples/s, but not with the same frames",
+            hint=f"{op.name} wants channels that were resampled in the same steps",
+        )
     return ContractError(
-        f"{what}: parameters {call.params} are out of range at {rate:g} frames/s, window {n}", hint="; ".join(wants)
+        f"{what}: {op.name}{call.params} makes no whole number of samples, 2..{MAX_WINDOW}, of {names[sources[0]]} "
+        f"at {rate:g} frames/s, window {n} and hop {n * program.hop_frames // program.window_frames}",
+        hint="the rate it makes must divide window and hop",
     )
 
 
