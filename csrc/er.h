@@ -4,7 +4,8 @@
  * until the last frame. Nothing here allocates, locks, prints, keeps a global or calls libm.
  *
  * A frame is one sample of every channel: float[n_channels]. A window is `window` frames, a new one
- * starts every `hop` frames; window w covers frames w*hop .. w*hop+window-1.
+ * starts every `hop` frames; window w covers frames w*hop .. w*hop+window-1. Where a program has a
+ * timing policy, these are frames on its grid since the start or the last reset: see er_step_at().
  */
 #ifndef ER_H
 #define ER_H
@@ -358,7 +359,7 @@ er_status er_summary_labels(const er_stream *s, uint32_t *labels, uint32_t n_lab
 /* Start a new period: all counts to zero. */
 void er_summary_reset(er_stream *s);
 
-/* Position: frames taken so far and number of the next window. */
+/* Position: frames taken so far, those dropped included, and number of the next window. */
 uint64_t er_stream_frames(const er_stream *s);
 uint64_t er_stream_windows(const er_stream *s);
 

@@ -40,22 +40,38 @@ BUGS = [  # (test program, file, right, wrong)
 ]
 
 
-@pytest.mark.planted
-@pytest.mark.parametrize(("test", "file", "right", "wrong"), BUGS, ids=[f"{b[1]}: {b[3]}" for b in BUGS])
-def test_a_planted_bug_fails_its_test(test: str, file: str, right: str, wrong: str, tmp_path: Path) -> None:
-    """The same program passes without the bug."""
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the core and its tests, each file compiled."""
     need("gcc")
-    core = tmp_path / "csrc"
-    shutil.copytree(CSRC, core, ignore=shutil.ignore_patterns("out"))
-    sources = [core / "tests" / f"{test}.c", *sorted(core.glob("er_*.c"))]
+    folder = tmp_path_factory.mktemp("core")
+    shutil.copytree(CSRC, folder, ignore=shutil.ignore_patterns("out"), dirs_exist_ok=True)
+    for path in [*folder.glob("er_*.c"), *{folder / "tests" / f"{bug[0]}.c" for bug in BUGS}]:
+        compiled(path, folder)
+    return folder
 
-    def passes() -> bool:
-        program = tmp_path / test
-        subprocess.run(["gcc", *RECIPE, "-O1", f"-I{core}", *map(str, sources), "-o", program], check=True)
-        return subprocess.run([program], capture_output=True, check=False).returncode == 0
 
-    assert passes()
-    text = (core / file).read_text()
+def compiled(path: Path, include: Path) -> Path:
+    out = path.with_suffix(".o")
+    subprocess.run(["gcc", *RECIPE, "-O1", f"-I{include}", "-c", str(path), "-o", str(out)], check=True)
+    return out
+
+
+def passes(test: Path, objects: list[Path], folder: Path) -> bool:
+    program = folder / test.stem
+    subprocess.run(["gcc", str(test), *map(str, objects), "-o", str(program)], check=True)
+    return subprocess.run([program], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize("bug", BUGS, ids=[f"{b[1]}: {b[3]}" for b in BUGS])
+def test_a_planted_bug_fails_its_test(bug: tuple[str, str, str, str], whole: Path, tmp_path: Path) -> None:
+    """The same program passes without the bug."""
+    test, file, right, wrong = bug
+    run, objects = whole / "tests" / f"{test}.o", sorted(whole.glob("er_*.o"))
+    assert passes(run, objects, tmp_path)
+    text = (whole / file).read_text()
     assert text.count(right) == 1
-    (core / file).write_text(text.replace(right, wrong))
-    assert not passes()
+    (tmp_path / file).write_text(text.replace(right, wrong))
+    wrong_one = compiled(tmp_path / file, whole)
+    assert not passes(run, [wrong_one if path.name == wrong_one.name else path for path in objects], tmp_path)
