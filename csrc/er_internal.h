@@ -151,7 +151,7 @@ typedef struct er_moments {
     int has_powers;
 } er_moments;
 
-enum { ER_MAX_HISTOGRAM = 256 };
+enum { ER_MAX_HISTOGRAM = 256, ER_MAX_MELS = 256 };
 
 /* The greatest cross-correlation with another channel. */
 typedef struct er_lag {
@@ -173,6 +173,7 @@ typedef struct er_view {
     er_spectrum *spectrum; /* where one asked ER_NEED_SPECTRUM           */
     struct er_view *other; /* the second channel; NULL where the operator takes one */
     float *pair;           /* [2n] scratch, where one asked ER_NEED_PAIR */
+    struct er_mel *mels;   /* all of the program, where one asked ER_NEED_MEL */
     er_lag lag;
     int has_power; /* spectrum->power is of this channel         */
     int has_total;
@@ -183,7 +184,13 @@ typedef struct er_view {
     er_moments moments;
 } er_view;
 
-enum { ER_NEED_RANKS = 1, ER_NEED_SPECTRUM = 2, ER_NEED_VALUES = 4, ER_NEED_PAIR = 8 };
+enum {
+    ER_NEED_RANKS = 1,
+    ER_NEED_SPECTRUM = 2,
+    ER_NEED_VALUES = 4,
+    ER_NEED_PAIR = 8,
+    ER_NEED_MEL = 16
+};
 
 typedef struct er_kernel {
     er_op_info info;
@@ -244,6 +251,32 @@ static inline uint32_t er_program_lanes(const er_program *p)
     return (uint32_t)p->n_channels + p->n_filters;
 }
 
+/* ---- mel energies: one for all operators that agree in rate, mels, frame and hop ---- */
+
+/* Bins from .. from+n-1, their weights at weight[at ..]. */
+typedef struct er_triangle {
+    uint16_t from, n, at;
+} er_triangle;
+
+typedef struct er_mel {
+    float rate_hz;
+    uint16_t mels, frame, hop; /* 1..256, 2..4096, 1..4096                    */
+    er_spectrum spectrum;      /* of a frame, Hann                            */
+    er_triangle *triangles;    /* [mels]                                      */
+    float *weight;             /* [frame+2]                                   */
+    float *cosine;             /* [4 mels], cos(2 pi j / 4 mels)              */
+    float *sum;                /* [mels], of one frame                        */
+    double *power;             /* [mels], mean over the frames [x^2/Hz]       */
+    double *level;             /* [mels], mean of their decibels [dB]         */
+    int is_made;               /* power and level are of the channel in view  */
+} er_mel;
+
+/* Those that a program needs; *n <- how many. */
+er_mel *er_mels_carve(const er_program *p, const er_pace *pace, er_arena *a, uint32_t *n);
+void er_mel_init(er_mel *m);
+/* Energies of the channel in view, made once a channel; param: k, mels, frame, hop. */
+er_mel *er_view_mel(er_view *v, const float *param);
+
 /* ---- windows: program + ring of frames -> features ---- */
 
 /* One channel in a stream. */
@@ -269,6 +302,8 @@ typedef struct er_windows {
     er_lane *lanes;     /* [n_channels + n_filters]                             */
     er_spectrum *plans; /* [n_plans], one a length and taper                    */
     uint32_t n_plans;
+    er_mel *mels; /* [n_mels] */
+    uint32_t n_mels;
     unsigned char *filter_state; /* of all filters, in one block                 */
     size_t filter_bytes;
     uint32_t at;   /* first frame of the window in a row, 0..window              */

@@ -51,6 +51,14 @@ int er_tone_ok(const float *param, float rate_hz, uint32_t window)
     return param[0] > 0.0f && param[0] < rate_hz / 2.0f;
 }
 
+int er_mel_ok(const float *param, float rate_hz, uint32_t window)
+{
+    (void)rate_hz;
+    return er_is_whole(param[1], 1, ER_MAX_MELS) &&
+           er_is_whole(param[0], 0, (uint32_t)param[1] - 1) && er_is_whole(param[2], 2, window) &&
+           er_is_whole(param[3], 1, window);
+}
+
 int er_none_ok(const float *param, float rate_hz, uint32_t window)
 {
     (void)param, (void)rate_hz, (void)window;
@@ -59,8 +67,8 @@ int er_none_ok(const float *param, float rate_hz, uint32_t window)
 
 /* ---- the tables ---- */
 
-static const er_table *const WINDOW[] = {&er_ops_time, &er_ops_shape, &er_ops_order,
-                                         &er_ops_spectrum, &er_ops_pair};
+static const er_table *const WINDOW[] = {&er_ops_time,     &er_ops_shape, &er_ops_order,
+                                         &er_ops_spectrum, &er_ops_pair,  &er_ops_mel};
 static const er_filter_table *const FILTER[] = {&er_filters, &er_filters_iir, &er_filters_fir};
 
 #define COUNT(tables) (sizeof(tables) / sizeof *(tables))

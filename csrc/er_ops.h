@@ -30,12 +30,13 @@ typedef struct er_table {
      er_##check##_ok,                                                                              \
      needs}
 
-extern const er_table er_ops_time, er_ops_shape, er_ops_order, er_ops_spectrum, er_ops_pair;
+extern const er_table er_ops_time, er_ops_shape, er_ops_order, er_ops_spectrum, er_ops_pair,
+    er_ops_mel;
 
 /* Checks of parameters, see er_ops.c. */
 typedef int er_check(const float *param, float rate_hz, uint32_t window);
 er_check er_none_ok, er_band_ok, er_probability_ok, er_fraction_ok, er_threshold_ok, er_lag_ok,
-    er_histogram_ok, er_tone_ok;
+    er_histogram_ok, er_tone_ok, er_mel_ok;
 /* A whole number least..most? */
 int er_is_whole(float x, uint32_t least, uint32_t most);
 

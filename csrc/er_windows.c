@@ -107,6 +107,7 @@ void er_windows_carve(er_windows *w, const er_program *p, er_arena *a)
     if (needs & ER_NEED_VALUES) w->values = er_carve(a, longest * sizeof *w->values);
     if (needs & ER_NEED_PAIR) w->pair = er_carve(a, 2u * longest * sizeof *w->pair);
     carve_plans(w, pace, a);
+    w->mels = er_mels_carve(p, pace, a, &w->n_mels);
 }
 
 void er_windows_init(er_windows *w)
@@ -118,6 +119,7 @@ void er_windows_init(er_windows *w)
             if (p->features[i].channel == c) w->order[at++] = (uint16_t)i;
     for (uint32_t i = 0; i < p->n_features; i++) w->kernel[i] = er_kernel_find(p->features[i].op);
     for (uint32_t i = 0; i < w->n_plans; i++) er_spectrum_init(&w->plans[i]);
+    for (uint32_t i = 0; i < w->n_mels; i++) er_mel_init(&w->mels[i]);
     for (uint32_t i = 0; i < p->n_filters; i++) {
         const er_lane *lane = &w->lanes[p->n_channels + i];
         const er_filter *f = &p->filters[i];
@@ -312,6 +314,7 @@ static er_view view_of(er_windows *w, uint32_t channel)
                      .ranks = &w->ranks,
                      .values = w->values,
                      .pair = w->pair,
+                     .mels = w->mels,
                      .spectrum = lane->spectrum};
 }
 
@@ -330,6 +333,7 @@ static void look(seen *s, er_windows *w, uint32_t channel)
     if (s->channel == channel) return;
     s->channel = channel;
     s->view = view_of(w, channel);
+    for (uint32_t i = 0; i < w->n_mels; i++) w->mels[i].is_made = 0;
     s->finite = scan(&s->view);
 }
 

@@ -262,6 +262,20 @@ class SeriesOperators:
         """Hjorth's activity, the population variance under his name [square of x's unit]; 0 for a constant."""
         return self._feature("hjorth_activity", (), name)
 
+    def mel(self, band: float, mels: float, frame: float, hop: float, *, name: str = "") -> str:
+        """Energy under triangle `band` of `mels`, the mean over the window's frames [square of x's unit per Hz].
+
+        Wants: whole numbers: 0 <= band < mels <= 256, 2 <= frame <= window and 1 <= hop <= window [frames].
+        """
+        return self._feature("mel", (band, mels, frame, hop), name)
+
+    def mfcc(self, coefficient: float, mels: float, frame: float, hop: float, *, name: str = "") -> str:
+        """Mel-frequency cepstral coefficient: orthonormal DCT-II of the mel energies in dB, the mean over frames [dB].
+
+        Wants: whole numbers: 0 <= coefficient < mels <= 256, 2 <= frame <= window and 1 <= hop <= window [frames].
+        """
+        return self._feature("mfcc", (coefficient, mels, frame, hop), name)
+
     def calibrate(
         self, scale: float, offset: float, *, name: str = "", unit: str | None = None, taper: str = "none"
     ) -> Series:
@@ -574,6 +588,20 @@ class GroupOperators:
     def hjorth_activity(self) -> tuple[str, ...]:
         """Hjorth's activity, the population variance under his name [square of x's unit]; 0 for a constant."""
         return tuple(each._feature("hjorth_activity", (), "") for each in self._each())
+
+    def mel(self, band: float, mels: float, frame: float, hop: float) -> tuple[str, ...]:
+        """Energy under triangle `band` of `mels`, the mean over the window's frames [square of x's unit per Hz].
+
+        Wants: whole numbers: 0 <= band < mels <= 256, 2 <= frame <= window and 1 <= hop <= window [frames].
+        """
+        return tuple(each._feature("mel", (band, mels, frame, hop), "") for each in self._each())
+
+    def mfcc(self, coefficient: float, mels: float, frame: float, hop: float) -> tuple[str, ...]:
+        """Mel-frequency cepstral coefficient: orthonormal DCT-II of the mel energies in dB, the mean over frames [dB].
+
+        Wants: whole numbers: 0 <= coefficient < mels <= 256, 2 <= frame <= window and 1 <= hop <= window [frames].
+        """
+        return tuple(each._feature("mfcc", (coefficient, mels, frame, hop), "") for each in self._each())
 
     def calibrate(self, scale: float, offset: float, *, unit: str | None = None, taper: str = "none") -> Group:
         """Scaled and moved, x * scale + offset [unit that the program gives it].

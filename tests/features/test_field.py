@@ -130,3 +130,63 @@ def test_a_constant_goes_with_nothing() -> None:
 def test_hjorths_activity_is_the_variance() -> None:
     x = noise(6, 100)
     assert kernel("hjorth_activity", x) == kernel("var", x)
+
+
+def chirp(n: int, rate_hz: float) -> Values:
+    """A rising tone on noise, with an offset: each triangle gets something."""
+    t = np.arange(n) / rate_hz
+    tone = np.sin(2 * np.pi * rate_hz * (0.05 + 0.2 * t * rate_hz / n) * t)
+    noisy = 0.1 + 0.3 * tone + 0.02 * np.random.default_rng(7).standard_normal(n)
+    return noisy.astype(np.float32).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "n", "mels", "frame", "hop"),
+    [(16000.0, 512, 40, 512, 160), (16000.0, 4000, 40, 512, 160), (44100.0, 3001, 20, 400, 401), (20.0, 256, 8, 63, 7)],
+)
+def test_mel_and_mfcc_are_those_of_librosa(rate_hz: float, n: int, mels: int, frame: int, hop: int) -> None:
+    librosa = pytest.importorskip("librosa", reason="not installed: librosa (dev)")
+    y = chirp(n, rate_hz)
+    shape = {"sr": rate_hz, "n_fft": frame, "hop_length": hop, "n_mels": mels, "center": False, "dtype": np.float64}
+    power = librosa.feature.melspectrogram(y=y, **shape)
+    levels = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
+    coefficients = librosa.feature.mfcc(S=levels, n_mfcc=13 if mels > 13 else mels).mean(axis=1)
+    got = [kernel("mel", y, band, mels, frame, hop, rate_hz=rate_hz) for band in range(mels)]
+    np.testing.assert_allclose(got, power.mean(axis=1), rtol=1e-4)
+    got = [kernel("mfcc", y, k, mels, frame, hop, rate_hz=rate_hz) for k in range(len(coefficients))]
+    np.testing.assert_allclose(got, coefficients, atol=2e-3)  # [dB] of hundreds
+
+
+@pytest.mark.planted
+def test_the_comparison_sees_another_mel_scale() -> None:
+    """The planted bug: HTK's scale instead of Slaney's."""
+    librosa = pytest.importorskip("librosa", reason="not installed: librosa (dev)")
+    y = chirp(512, 16000)
+    power = librosa.feature.melspectrogram(y=y, sr=16000, n_fft=512, hop_length=512, n_mels=40, center=False, htk=True)
+    got = [kernel("mel", y, band, 40, 512, 512, rate_hz=16000) for band in range(40)]
+    assert not np.allclose(got, power[:, 0], rtol=1e-2)
+
+
+def test_mel_of_several_channels_and_shapes_stand_in_one_program() -> None:
+    """Tables and sums are shared where rate, mels, frame and hop agree, and only there."""
+    x, y = chirp(256, 100.0), noise(8, 256)
+    asked = [("mel", (2, 8, 64, 32)), ("mfcc", (1, 8, 64, 32)), ("mfcc", (1, 8, 64, 16)), ("mel", (2, 8, 256, 1))]
+    channels = tuple(Channel(name=name, unit="x", taper="hann") for name in "xy")
+    program = Program(
+        rate_hz=100.0,
+        channels=channels,
+        window_frames=256,
+        hop_frames=256,
+        features=tuple(
+            Feature(name=f"{i}.{c}.{name}", op=ID[name], channel=c, params=tuple(map(float, params)))
+            for i, (name, params) in enumerate([*asked, ("spectral_centroid", ())])
+            for c in (1, 0)
+        ),
+    )
+    got = native.batch(program, np.column_stack([x, y]).astype(np.float32)).tolist()
+    want = [
+        kernel(name, column, *params, rate_hz=100.0, taper="hann")
+        for name, params in [*asked, ("spectral_centroid", ())]
+        for column in (y, x)
+    ]
+    assert got == want

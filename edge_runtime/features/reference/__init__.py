@@ -3,7 +3,18 @@
 For tests and tools only: nothing on a device or in training computes a feature here.
 """
 
-from edge_runtime.features.reference import filters, filters_fir, filters_iir, order, pair, row, shape, spectrum, time
+from edge_runtime.features.reference import (
+    filters,
+    filters_fir,
+    filters_iir,
+    mel,
+    order,
+    pair,
+    row,
+    shape,
+    spectrum,
+    time,
+)
 from edge_runtime.features.reference.filters import FILTERS
 from edge_runtime.features.reference.row import ROWS
 from edge_runtime.features.reference.table import OPS, Reference, Tolerance, Window
@@ -18,6 +29,7 @@ __all__ = [
     "filters",
     "filters_fir",
     "filters_iir",
+    "mel",
     "order",
     "pair",
     "row",
