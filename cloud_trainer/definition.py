@@ -1,7 +1,12 @@
-"""The feature program that a project declares: built from its words, or read from the file that it names."""
+"""The feature program that a project declares: built from its words, or read from the file that it names.
+
+One rule: what is fitted is fitted on training groups alone, once for a dataset version; the program then holds it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +16,58 @@ from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.features import build_program
 
 if TYPE_CHECKING:
-    from cloud_trainer.project import Project
+    from cloud_trainer.datasets import DatasetVersion, Recording
+    from cloud_trainer.features.fit import Columns
+    from cloud_trainer.project import Features, Project
+    from cloud_trainer.workspace import Workspace
 
 
-def program_of(project: Project) -> Program:
+def is_open(project: Project) -> bool:
+    """Whether a statistic of its features comes from training data, such as "age:standardise"."""
+    from cloud_trainer.features import needs_fit
+
+    wanted = project.features
+    return not wanted.program and needs_fit([*_sources(wanted), *wanted.list])
+
+
+def program_for(project: Project, ws: Workspace, dataset: DatasetVersion) -> Program:
+    """The program with every statistic of the dataset's training groups in it, checked against the core.
+
+    Labelled records hold features by one program: a version of records has that program, not a new one.
+
+    Raises:
+        UsageError: As `program_of`, or a statistic has no value to come from.
+        ContractError: The program that made the records is not in this workspace.
+    """
+    if not is_open(project):
+        return program_of(project)
+    if dataset.record_program:
+        return _kept(ws, dataset)
+    program = program_of(project, _training_columns(project, ws, dataset))
+    path = _shelf(ws, program.digest)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(program.to_bytes())
+    return program
+
+
+def program_of(project: Project, training: Columns | None = None) -> Program:
     """The program, checked against the core.
+
+    Args:
+        project: Declares it.
+        training: Field -> training values, where `is_open(project)`.
 
     Raises:
         UsageError: A feature of `features.list` is none, or `features.program` is none for the project's channels.
     """
     wanted = project.features
+    if is_open(project):
+        if training is None:
+            raise UsageError(
+                "features.list: a statistic comes from training data, and none is named",
+                hint="`cloud-trainer features --dataset NAME@1` fits it; `cloud-trainer run` does too",
+            )
+        wanted = _fitted(wanted, training)
     if wanted.program:
         program = _read(wanted.program)
         _check_fits(program, project, wanted.program.name)
@@ -45,6 +92,70 @@ def _with_times(program: Program, project: Project) -> Program:
             hint='name their column, as in: [data] time_us = "t"',
         )
     return program
+
+
+def _sources(wanted: Features) -> list[str]:
+    """The entries of `derived`, without names."""
+    return [each if isinstance(each, str) else each.get("from", "") for each in wanted.derived.values()]
+
+
+def _fitted(wanted: Features, training: Columns) -> Features:
+    from cloud_trainer.features import fit_entries, needs_fit
+
+    derived = dict(wanted.derived)
+    done: dict[str, str | dict[str, str]] = {}
+    for (name, each), entry in zip(wanted.derived.items(), _sources(wanted), strict=True):
+        if needs_fit([entry]):
+            (text,) = fit_entries([entry], training, derived=done)
+            derived[name] = done[name] = text if isinstance(each, str) else {**each, "from": text}
+        elif not set(entry.partition(":")[0].split(",")).isdisjoint({*training, *done}):
+            done[name] = each if isinstance(each, str) else dict(each)
+    return replace(wanted, list=tuple(fit_entries(wanted.list, training, derived=done)), derived=derived)
+
+
+def _training_columns(project: Project, ws: Workspace, dataset: DatasetVersion) -> Columns:
+    """Field -> the values of all recordings that are not in the test groups."""
+    from cloud_trainer.datasets import read_frames
+    from cloud_trainer.datasets.content import joined
+
+    recordings = read_frames(ws, dataset)
+    test = _test_groups(project, recordings)
+    kept = [recording for recording in recordings if recording.group not in test]
+    if not kept:
+        raise UsageError("split: no group is left for training", hint="name fewer groups in split.test")
+    return {field.name: joined([recording.fields[field.name] for recording in kept]) for field in dataset.fields}
+
+
+def _test_groups(project: Project, recordings: Sequence[Recording]) -> set[str]:
+    """As `training.split` chooses them."""
+    from cloud_trainer.features import labelled_windows
+    from cloud_trainer.training.split import choose
+
+    spec, wanted = project.split, project.features
+    if spec.test:
+        return set(spec.test)
+    windows = [
+        (label, recording.group)
+        for recording in recordings
+        for label in labelled_windows(recording, wanted.window_frames, wanted.hop_frames).values()
+    ]
+    labels, groups = [label for label, _ in windows], [group for _, group in windows]
+    return set(choose(labels, groups, spec.test_fraction, seed=spec.seed))
+
+
+def _shelf(ws: Workspace, digest: str) -> Path:
+    return ws.root / "programs" / f"{digest}.json"
+
+
+def _kept(ws: Workspace, dataset: DatasetVersion) -> Program:
+    path = _shelf(ws, dataset.record_program)
+    try:
+        return Program.from_bytes(path.read_bytes())
+    except OSError as why:
+        raise ContractError(
+            f"dataset {dataset.ref}: the program {dataset.record_program[:12]} of its records: {path}: {why.strerror}",
+            hint="use the workspace that trained it",
+        ) from why
 
 
 def _channels(project: Project) -> list[Channel]:

@@ -89,10 +89,10 @@ typedef struct er_clock_counts {
 
 typedef struct er_program {
     float rate_hz;              /* frames per second, > 0                              */
-    uint16_t n_channels;        /* samples per frame, 1..64                            */
-    uint16_t window;            /* frames per window, 2..4096                          */
+    uint16_t n_channels;        /* samples per frame, 1..64; 0: records alone, er_config.rows */
+    uint16_t window;            /* frames per window, 2..4096; 1 without channels      */
     uint16_t hop;               /* frames between windows, 1..window                   */
-    uint16_t n_features;        /* length of features[], 1..1024                       */
+    uint16_t n_features;        /* length of features[], 1..1024; 0 without channels   */
     uint16_t n_filters;         /* length of filters[], 0..64                          */
     const er_channel *channels; /* [n_channels], must outlive what is built on it */
     const er_feature *features; /* [n_features], must outlive what is built on it */
@@ -305,8 +305,10 @@ typedef struct er_decision {
 typedef struct er_config {
     const er_program *program;
     const er_policy *policy;
-    const er_bins *bins;     /* [n_features + n_classes], or NULL for no summary */
-    const er_forest *forest; /* NULL: the caller scores, see ER_SCORES           */
+    const er_bins *bins;        /* [n_vector + n_classes], or NULL for no summary   */
+    const er_forest *forest;    /* NULL: the caller scores, see ER_SCORES           */
+    const er_row_program *rows; /* cells of a record stand behind the features, n_vector in all;
+                                   NULL: n_vector = n_features */
 } er_config;
 
 typedef struct er_stream er_stream;
@@ -342,7 +344,13 @@ er_status er_stream_clock(const er_stream *s, er_clock_counts *out);
  */
 er_status er_decide(er_stream *s, const double *scores, er_decision *out);
 
-/* The last complete window: features[n_features], scores[n_classes]. Valid until the next call. */
+/* The record in force: er_row_run(er_stream_row(s), numbers, texts, er_stream_cells(s)) sets it,
+ * and it stands until the next one; before the first, its cells are NaN. Without channels a frame
+ * is empty: set a record, then er_step(s, NULL, 1, ..). NULL without rows. */
+er_row *er_stream_row(er_stream *s);
+float *er_stream_cells(er_stream *s);
+
+/* The last complete window: features[n_vector], scores[n_classes]. Valid until the next call. */
 const float *er_stream_features(const er_stream *s);
 const double *er_stream_scores(const er_stream *s);
 

@@ -409,8 +409,11 @@ struct er_stream {
     er_tally *tallies;  /* [n_rows]                                      */
     uint32_t *counts;   /* rows of n_bins+2, one after another           */
     uint32_t *labels;   /* [n_classes+1]                                 */
-    float *features;    /* [n_features], last piece                      */
-    uint32_t n_rows;    /* n_features + n_classes, or 0                  */
+    float *features;    /* [n_vector]: of windows, then of the record    */
+    float *cells;       /* [n_vector - n_features], of the record in force */
+    er_row *row;        /* NULL: none                                    */
+    uint32_t n_vector;  /* features of windows and of the record         */
+    uint32_t n_rows;    /* n_vector + n_classes, or 0                    */
     uint32_t n_counts;  /* of all rows                                   */
     int pending;        /* features wait for er_decide() */
     size_t block_bytes; /* from state to the end of features             */

@@ -3,10 +3,18 @@
 
 /* ---- shape ---- */
 
+/* Records alone: no frame has anything in it, and each is decided. */
+static int is_bare(const er_program *p)
+{
+    return p->n_filters == 0 && p->n_features == 0 && p->window == 1 && p->hop == 1 &&
+           p->timing.policy == ER_TIME_NONE;
+}
+
 static int shape_ok(const er_program *p)
 {
-    return p && p->channels && p->features && (p->filters || p->n_filters == 0) &&
-           er_is_finite(p->rate_hz) && p->rate_hz > 0.0f && p->n_channels >= 1 &&
+    if (!p || !er_is_finite(p->rate_hz) || !(p->rate_hz > 0.0f)) return 0;
+    if (p->n_channels == 0) return is_bare(p);
+    return p->channels && p->features && (p->filters || p->n_filters == 0) &&
            p->n_channels <= ER_MAX_CHANNELS && p->n_filters <= ER_MAX_FILTERS && p->window >= 2 &&
            p->window <= ER_MAX_WINDOW && p->hop >= 1 && p->hop <= p->window && p->n_features >= 1 &&
            p->n_features <= ER_MAX_FEATURES;

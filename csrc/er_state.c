@@ -1,12 +1,13 @@
 /* er_state.c - a stream's changing state as bytes, and taking over from another stream.
  *
  * Saved: header, the block er_state..features, the filters' states, then the samples held of every
- * channel (values, not raw; room for a window, the rest zero). In this machine's byte order: a
- * state never leaves its device.
+ * channel (values, not raw; room for a window, the rest zero), then what row operators hold. In
+ * this machine's byte order: a state never leaves its device.
  */
 #include <string.h>
 
 #include "er_internal.h"
+#include "er_row.h"
 
 typedef struct header {
     uint32_t magic;   /* "ERS1" as a number: another byte order does not match */
@@ -17,9 +18,15 @@ typedef struct header {
 } header;
 enum { MAGIC = 0x31535245, VERSION = 2 };
 
+static size_t row_bytes(const er_stream *s)
+{
+    return s->row ? s->row->n_state * sizeof *s->row->state : 0;
+}
+
 size_t er_stream_save_size(const er_stream *s)
 {
-    return s ? sizeof(header) + s->block_bytes + er_windows_saved_bytes(&s->windows) : 0;
+    if (!s) return 0;
+    return sizeof(header) + s->block_bytes + er_windows_saved_bytes(&s->windows) + row_bytes(s);
 }
 
 er_status er_stream_save(const er_stream *s, void *bytes, size_t size)
@@ -29,7 +36,9 @@ er_status er_stream_save(const er_stream *s, void *bytes, size_t size)
     unsigned char *body = (unsigned char *)bytes + sizeof(header);
     s->state->fill = s->windows.fill;
     memcpy(body, s->state, s->block_bytes);
-    er_windows_get(&s->windows, body + s->block_bytes);
+    unsigned char *windows = body + s->block_bytes;
+    er_windows_get(&s->windows, windows);
+    if (s->row) memcpy(windows + er_windows_saved_bytes(&s->windows), s->row->state, row_bytes(s));
     const size_t total = er_stream_save_size(s);
     const header h = {MAGIC, VERSION, s->shape, total, er_hash(0, body, total - sizeof(header))};
     memcpy(bytes, &h, sizeof h);
@@ -85,10 +94,14 @@ er_status er_stream_restore(er_stream *s, const void *bytes, size_t size)
         h.check != er_hash(0, block, size - sizeof h))
         return ER_EFORMAT;
     memcpy(&n, block, sizeof n);
+    const unsigned char *windows = block + s->block_bytes,
+                        *row = windows + er_windows_saved_bytes(&s->windows);
     if (!state_ok(s, &n) || !clock_ok(s, block, n.fill) || !tallies_ok(s, block) ||
-        er_windows_put(&s->windows, n.fill, block + s->block_bytes) != ER_OK)
+        (s->row && !er_row_state_ok(s->row, row)) ||
+        er_windows_put(&s->windows, n.fill, windows) != ER_OK)
         return ER_EFORMAT;
     memcpy(s->state, block, s->block_bytes);
+    if (s->row) memcpy(s->row->state, row, row_bytes(s));
     s->pending = 0;
     return ER_OK;
 }
@@ -128,6 +141,17 @@ static void take_windows(er_windows *to, const er_windows *from)
     }
 }
 
+/* The record goes over where both make the same of it; else it is missing until the next one. */
+static void take_record(er_stream *to, const er_stream *from)
+{
+    if (!to->row) return;
+    const uint32_t n = to->c.rows->n_cells;
+    const int is_same = from->row && from->row->shape == to->row->shape;
+    er_row_reset(to->row);
+    for (uint32_t i = 0; i < n; i++) to->cells[i] = is_same ? from->cells[i] : er_nan();
+    if (is_same) memcpy(to->row->state, from->row->state, row_bytes(to));
+}
+
 er_status er_stream_adopt(er_stream *to, const er_stream *from)
 {
     if (!to || !from || to == from || from->pending) return ER_EINVAL;
@@ -139,6 +163,7 @@ er_status er_stream_adopt(er_stream *to, const er_stream *from)
     to->state->windows = from->state->windows;
     to->pending = 0;
     take_windows(&to->windows, &from->windows);
+    take_record(to, from);
     er_feed_adopt(&to->feed, &from->feed, to->c.program->n_channels);
     return ER_OK;
 }

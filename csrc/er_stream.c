@@ -2,19 +2,26 @@
 #include <string.h>
 
 #include "er_internal.h"
+#include "er_row.h"
 
 /* ---- life ---- */
+
+static uint32_t vector_of(const er_config *c)
+{
+    return c->program->n_features + (c->rows ? c->rows->n_cells : 0u);
+}
 
 static er_status config_check(const er_config *c)
 {
     if (!c) return ER_EINVAL;
     const er_status status = er_program_check(c->program, NULL);
     if (status != ER_OK) return status;
-    if (!er_policy_ok(c->policy)) return ER_EINVAL;
+    if (c->rows ? er_row_size(c->rows) == 0 : c->program->n_channels == 0) return ER_EINVAL;
+    const uint32_t n_vector = vector_of(c);
+    if (!er_policy_ok(c->policy) || n_vector > ER_MAX_FEATURES) return ER_EINVAL;
     const er_forest *f = c->forest;
-    if (f && (f->n_features != c->program->n_features || f->n_outputs != c->policy->n_classes))
-        return ER_EINVAL;
-    const uint32_t n_rows = (uint32_t)c->program->n_features + c->policy->n_classes;
+    if (f && (f->n_features != n_vector || f->n_outputs != c->policy->n_classes)) return ER_EINVAL;
+    const uint32_t n_rows = n_vector + c->policy->n_classes;
     for (uint32_t r = 0; c->bins && r < n_rows; r++)
         if (!er_bins_ok(&c->bins[r])) return ER_EINVAL;
     return ER_OK;
@@ -23,9 +30,10 @@ static er_status config_check(const er_config *c)
 /* Lay out s over the arena: first what is saved, in one block, then the window. */
 static void carve(er_stream *s, const er_config *c, er_arena *a)
 {
-    const uint32_t n_classes = c->policy->n_classes, n_features = c->program->n_features;
+    const uint32_t n_classes = c->policy->n_classes;
     s->c = *c;
-    s->n_rows = c->bins ? n_features + n_classes : 0;
+    s->n_vector = vector_of(c);
+    s->n_rows = c->bins ? s->n_vector + n_classes : 0;
     s->n_counts = 0;
     for (uint32_t r = 0; r < s->n_rows; r++) s->n_counts += c->bins[r].n_bins + 2u;
     const size_t start = a->used;
@@ -34,10 +42,12 @@ static void carve(er_stream *s, const er_config *c, er_arena *a)
     s->tallies = er_carve(a, s->n_rows * sizeof *s->tallies);
     s->counts = er_carve(a, s->n_counts * sizeof *s->counts);
     s->labels = er_carve(a, (n_classes + 1u) * sizeof *s->labels);
-    s->features = er_carve(a, n_features * sizeof *s->features);
+    s->features = er_carve(a, s->n_vector * sizeof *s->features);
+    s->cells = er_carve(a, (s->n_vector - c->program->n_features) * sizeof *s->cells);
     er_feed_carve(&s->feed, c->program, a);
     s->block_bytes = a->used - start;
     er_feed_carve_made(&s->feed, c->program, a);
+    s->row = c->rows ? er_carve(a, er_row_size(c->rows)) : NULL;
     er_windows_carve(&s->windows, c->program, a);
 }
 
@@ -69,7 +79,7 @@ static uint64_t shape_of(const er_config *c)
     h = er_hash(h, p->features, p->n_features * sizeof *p->features);
     h = er_hash(h, p->filters, p->n_filters * sizeof *p->filters);
     h = er_hash(h, q->threshold_ppm, q->n_classes * sizeof *q->threshold_ppm);
-    for (uint32_t r = 0; c->bins && r < (uint32_t)p->n_features + q->n_classes; r++) {
+    for (uint32_t r = 0; c->bins && r < vector_of(c) + q->n_classes; r++) {
         const er_bins *b = &c->bins[r];
         h = HASH(h, b->centre);
         h = HASH(h, b->scale);
@@ -94,6 +104,11 @@ er_status er_stream_init(er_stream **out, const er_config *c, void *mem, size_t 
     er_feed_init(&s->feed, c->program);
     er_windows_init(&s->windows);
     s->shape = shape_of(c);
+    if (c->rows) {
+        er_row_init(&s->row, c->rows, s->row, er_row_size(c->rows));
+        for (uint32_t i = 0; i < c->rows->n_cells; i++) s->cells[i] = er_nan();
+        s->shape = HASH(s->shape, s->row->shape);
+    }
     *out = s;
     return ER_OK;
 }
@@ -107,8 +122,8 @@ static void count_window(er_stream *s, int32_t label)
     s->labels[label == ER_ABSTAIN ? s->c.policy->n_classes : (uint32_t)label]++;
     uint32_t *counts = s->counts;
     for (uint32_t r = 0; r < s->n_rows; r++) {
-        const uint32_t nf = s->c.program->n_features;
-        const float x = r < nf ? s->features[r] : (float)s->scores[r - nf];
+        const uint32_t nv = s->n_vector;
+        const float x = r < nv ? s->features[r] : (float)s->scores[r - nv];
         er_tally_add(&s->tallies[r], counts, &s->c.bins[r], x);
         counts += s->c.bins[r].n_bins + 2u;
     }
@@ -153,11 +168,14 @@ static uint32_t feed(er_stream *s, const float *x, const int64_t *times_us, uint
 er_status er_step_at(er_stream *s, const float *x, const int64_t *times_us, uint32_t n_frames,
                      uint32_t *taken, er_decision *out)
 {
-    if (!s || !taken || !out || (!x && n_frames) || s->pending) return ER_EINVAL;
+    if (!s || !taken || !out || s->pending) return ER_EINVAL;
+    if (!x && n_frames && s->c.program->n_channels) return ER_EINVAL;
     *taken = feed(s, x, times_us, n_frames);
     if (!er_windows_full(&s->windows)) return ER_AGAIN;
     er_windows_compute(&s->windows, s->features);
-    if (has_nan(s->features, s->c.program->n_features)) {
+    const uint32_t n_features = s->c.program->n_features;
+    memcpy(s->features + n_features, s->cells, (s->n_vector - n_features) * sizeof *s->cells);
+    if (has_nan(s->features, s->n_vector)) {
         for (uint32_t c = 0; c < s->c.policy->n_classes; c++) s->scores[c] = (double)er_nan();
         return decide(s, out);
     }
@@ -183,6 +201,10 @@ er_status er_decide(er_stream *s, const double *scores, er_decision *out)
 }
 
 /* ---- read ---- */
+
+er_row *er_stream_row(er_stream *s) { return s->row; }
+
+float *er_stream_cells(er_stream *s) { return s->row ? s->cells : NULL; }
 
 const float *er_stream_features(const er_stream *s) { return s->features; }
 

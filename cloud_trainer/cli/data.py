@@ -107,16 +107,22 @@ def label(
 
 def features(
     project: ProjectFile = _FILE,
+    workspace: WorkspaceDir = None,
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="Fit statistics on this version, such as har@2.")
+    ] = "",
     out: Annotated[
         Path | None, typer.Option(help="Write the program to this file too: features.program reads it.")
     ] = None,
 ) -> None:
     """Print the feature program: channels, operators, window, hop, bytes of state."""
-    from cloud_trainer.project import load
+    from cloud_trainer.datasets import load
+    from cloud_trainer.definition import program_for, program_of
     from edge_runtime import native
     from edge_runtime.features import describe
 
-    program = load(project).program()
+    loaded, ws = _open(project, workspace)
+    program = program_for(loaded, ws, load(ws, dataset)) if dataset else program_of(loaded)
     native.check_program(program)
     print(describe(program))
     print(f"digest {program.digest}")
@@ -170,13 +176,15 @@ def _freeze(project: Project, ws: Workspace, name: str) -> DatasetVersion:
 
 def _train(project: Project, ws: Workspace, dataset: str) -> Run:
     from cloud_trainer.datasets import load
+    from cloud_trainer.definition import is_open, program_for
     from cloud_trainer.features import materialise
     from cloud_trainer.training import best, train_all
     from edge_runtime import native
 
-    program = project.program()  # before the recordings are read: a wrong feature is told at once
-    native.check_program(program)
+    if not is_open(project):
+        native.check_program(project.program())  # before the recordings are read: a wrong feature is told at once
     version = load(ws, dataset) if dataset else _freeze(project, ws, "")
+    program = program_for(project, ws, version)
     with _Meter() as progress:
         table = materialise(ws, version, program, progress=progress)
         runs = train_all(project, table, ws, progress=progress)

@@ -78,6 +78,13 @@ def merge_spans(labels: Iterable[tuple[int, int, str]]) -> tuple[Span, ...]:
     return tuple(merged)
 
 
+def joined(parts: Sequence[Any]) -> Any:
+    """One column of the columns of several recordings: float64, or a list of texts."""
+    import numpy as np
+
+    return [value for part in parts for value in part] if isinstance(parts[0], list) else np.concatenate(parts)
+
+
 def digest_frames(
     recordings: Sequence[Recording], channels: Sequence[Channel], rate_hz: float, fields: Sequence[Field] = ()
 ) -> str:

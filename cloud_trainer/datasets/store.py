@@ -19,6 +19,7 @@ from cloud_trainer.datasets.content import (
     check_records,
     digest_frames,
     digest_records,
+    joined,
     merge_spans,
 )
 from cloud_trainer.datasets.read import ExtraRecording, Progress, read_recordings
@@ -335,7 +336,7 @@ def _frame_columns(
         "frame": np.concatenate([np.arange(len(r.frames), dtype=np.int64) for r in recordings]),
         "label": labels,
         **{channel.name: frames[:, i] for i, channel in enumerate(channels)},
-        **{each.name: _joined([recording.fields[each.name] for recording in recordings]) for each in fields},
+        **{each.name: joined([recording.fields[each.name] for recording in recordings]) for each in fields},
         **_times_column(recordings),
     }
 
@@ -345,12 +346,6 @@ def _times_column(recordings: Sequence[Recording]) -> dict[str, Any]:
 
     times = [recording.times for recording in recordings if recording.times is not None]
     return {"time_us": np.concatenate(times)} if times else {}
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    import numpy as np
-
-    return [value for part in parts for value in part] if isinstance(parts[0], list) else np.concatenate(parts)
 
 
 def _spans(codes: Any, labels: Sequence[str]) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cloud_trainer.datasets import DatasetVersion, Progress, Recording, load, read_frames, read_records
+from cloud_trainer.features.cells import cells_of
 from cloud_trainer.features.timed import timed_rows
 from edge_runtime import native
 from edge_runtime.errors import ContractError
@@ -145,6 +146,13 @@ def _check_channels(dataset: DatasetVersion, program: Program) -> None:
             f"program: its channels are not those of {dataset.ref}: {first}",
             hint="freeze the recordings anew with these channels",
         )
+    kinds = {each.name: each.kind for each in dataset.fields}
+    for each in program.record:
+        if kinds.get(each.name) != each.kind:
+            raise ContractError(
+                f"program: its field {each.name} ({each.kind}) is not one of {dataset.ref}",
+                hint=f"fields: {', '.join(f'{name} ({kind})' for name, kind in kinds.items()) or 'none'}",
+            )
 
 
 def _compute(recordings: Sequence[Recording], program: Program, progress: Progress | None) -> _Rows:
@@ -184,13 +192,8 @@ def _windows(recording: Recording, program: Program) -> _Rows:
             recording=[recording.name] * len(labels),
             window=windows,
         )
-    values = native.batch(program, np.ascontiguousarray(recording.frames).reshape(-1).data)
-    x = np.frombuffer(values, dtype=np.float32).reshape(-1, len(program.features))
-    label: dict[int, str] = {}
-    for span in recording.spans:
-        first = -(-span.start // program.hop_frames)
-        past = (span.end - program.window_frames) // program.hop_frames + 1
-        label.update((window, span.label) for window in range(first, past))
+    x = _vectors(recording, program)
+    label = labelled_windows(recording, program.window_frames, program.hop_frames)
     kept = np.array(sorted(label), dtype=np.int64)
     return _Rows(
         x=x[kept],
@@ -199,6 +202,30 @@ def _windows(recording: Recording, program: Program) -> _Rows:
         recording=[recording.name] * len(kept),
         window=kept,
     )
+
+
+def _vectors(recording: Recording, program: Program) -> npt.NDArray[np.float32]:
+    """The feature vector of every window: what windows give, then what the record at its last frame gives."""
+    import numpy as np
+
+    n_cells = sum(feature.is_row for feature in program.features)
+    parts = []
+    if n_cells < len(program.features):
+        values = native.batch(program, np.ascontiguousarray(recording.frames).reshape(-1).data)
+        parts.append(np.frombuffer(values, dtype=np.float32).reshape(-1, len(program.features) - n_cells))
+    if n_cells:
+        parts.append(cells_of(program, recording.fields)[program.window_frames - 1 :: program.hop_frames])
+    return np.concatenate(parts, axis=1)
+
+
+def labelled_windows(recording: Recording, window_frames: int, hop_frames: int) -> dict[int, str]:
+    """The label of every window whose frames have one label."""
+    label: dict[int, str] = {}
+    for span in recording.spans:
+        first = -(-span.start // hop_frames)
+        past = (span.end - window_frames) // hop_frames + 1
+        label.update((window, span.label) for window in range(first, past))
+    return label
 
 
 def _check_finite(rows: _Rows, program: Program) -> None:
@@ -210,7 +237,9 @@ def _check_finite(rows: _Rows, program: Program) -> None:
         raise ContractError(
             f"recording {rows.recording[row]}, window {rows.window[row]}: feature "
             f"{program.features[column].name} is {rows.x[row, column]}",
-            hint="a raw value is too large for float32 arithmetic: look at the channel's scale",
+            hint="a value is missing: impute it"
+            if program.features[column].is_row
+            else "a raw value is too large for float32 arithmetic: look at the channel's scale",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cloud_trainer.features.cells import cells_of
 from edge_runtime import native
 from edge_runtime.errors import ContractError
 
@@ -34,7 +35,8 @@ def timed_rows(
             hint='freeze with [data] time_us = "COLUMN", or take features.timing away',
         )
     walked = native.batch_at(program, np.ascontiguousarray(recording.frames).reshape(-1).data, recording.times)
-    x = np.frombuffer(walked.values, dtype=np.float32).reshape(-1, len(program.features))
+    n_cells = sum(feature.is_row for feature in program.features)
+    x = np.frombuffer(walked.values, dtype=np.float32).reshape(-1, len(program.features) - n_cells)
     if not len(x):
         n = len(recording.frames)
         met = ", ".join(f"{name} {count}" for name, count in walked.clock._asdict().items())
@@ -43,6 +45,8 @@ def timed_rows(
             hint="is the unit of the time column right, and rate_hz? else leave the recording out",
         )
     first, last = (np.frombuffer(column, dtype=np.uint64).astype(np.int64) for column in (walked.first, walked.last))
+    if n_cells:
+        x = np.concatenate([x, cells_of(program, recording.fields)[last]], axis=1)
     is_filled = (np.frombuffer(walked.flags, dtype=np.uint64) & native.FILLED) != 0
     if program.timing.policy != "mark":
         is_filled[:] = False

@@ -205,7 +205,7 @@ static void digest_stream(void)
     for (uint32_t r = 0; r < p.n_features + (uint32_t)CLASSES; r++)
         bins[r] = (er_bins){0.1f, 0.7f, 5, edges};
     for (size_t i = 0; i < FRAMES * CHANNELS; i++) x[i] = in_rare_nan(&rng);
-    const er_config c = {&p, &policy, bins, &forest};
+    const er_config c = {&p, &policy, bins, &forest, NULL};
     er_stream *s;
     CHECK(er_stream_init(&s, &c, memory, sizeof memory) == ER_OK);
     for (uint32_t at = 0, taken; at < FRAMES; at += taken) {

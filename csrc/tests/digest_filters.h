@@ -47,7 +47,7 @@ static uint64_t digest_stretches(const er_op_info *op, uint64_t h, uint64_t *rng
     static const er_policy policy = {1, 1, 1, 0, {0}};
     er_filter f;
     const er_program p = filter_program(op, &f, features, 3, 64);
-    const er_config c = {&p, &policy, NULL, NULL};
+    const er_config c = {&p, &policy, NULL, NULL, NULL};
     const double score = 1.0;
     er_stream *s;
     CHECK(er_stream_init(&s, &c, memory, sizeof memory) == ER_OK);

@@ -25,7 +25,7 @@ static er_program program_of(uint8_t time_policy)
 
 static er_stream *make(const er_program *p)
 {
-    const er_config c = {p, &policy, NULL, NULL};
+    const er_config c = {p, &policy, NULL, NULL, NULL};
     const size_t size = er_stream_size(&c);
     er_stream *s = NULL;
     CHECK(er_stream_init(&s, &c, malloc(size), size) == ER_OK);

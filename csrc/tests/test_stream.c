@@ -17,7 +17,7 @@ static float x[FRAMES * CHANNELS];
 
 static er_stream *make(const er_forest *f)
 {
-    const er_config c = {&program, &policy, bins, f};
+    const er_config c = {&program, &policy, bins, f, NULL};
     const size_t size = er_stream_size(&c);
     void *mem = malloc(size);
     er_stream *s = NULL;

@@ -167,7 +167,9 @@ def _misplaced(
 
 
 def batch(program: Program, frames: Floats) -> array[float]:
-    """The features of every window of one recording, row-major; the code that a stream runs, and its bits.
+    """The features on windows of one recording, row-major; the code that a stream runs, and its bits.
+
+    Those on fields are not in it: `native.Rows` makes them of records.
 
     Args:
         program: Checked here.
@@ -180,11 +182,13 @@ def batch(program: Program, frames: Floats) -> array[float]:
     bound, _keep = checked(program)
     fpu_check()
     data, n, _frames = floats(frames, what="frames")
+    if not program.channels:
+        raise ValueError("batch: the program has no channels, only fields: native.Rows makes its features")
     n_frames, rest = divmod(n, len(program.channels))
     if rest:
         raise ValueError(f"frames: {n} values are no whole number of frames of {len(program.channels)} channels")
     rows = lib.er_features_rows(bound, n_frames)
-    out = array("f", bytes(4 * rows * len(program.features)))
+    out = array("f", bytes(4 * rows * bound.n_features))
     size = lib.er_features_size(bound)
     status = lib.er_features_batch(bound, data, n_frames, ffi.from_buffer("float[]", out), rows, memory(size), size)
     if status != lib.ER_OK:
@@ -216,8 +220,15 @@ def config_of(
     )
     edges = [ffi.new("float[]", row.edges) for row in bins]
     table = ffi.new("er_bins[]", [(b.centre, b.scale, len(b.edges) - 1, e) for b, e in zip(bins, edges, strict=True)])
-    parts = {"program": bound, "policy": rule, "bins": table if bins else ffi.NULL, "forest": forest}
-    return ffi.new("er_config *", parts), (bound, keep, rule, edges, table, forest)
+    rows, kept_rows = checked_rows(program)
+    parts = {
+        "program": bound,
+        "policy": rule,
+        "bins": table if bins else ffi.NULL,
+        "forest": forest,
+        "rows": ffi.NULL if rows is None else rows,
+    }
+    return ffi.new("er_config *", parts), (bound, keep, rule, edges, table, forest, rows, kept_rows)
 
 
 def state_bytes(program: Program, policy: Policy | None = None, *, bins: Sequence[Bins] = ()) -> int:

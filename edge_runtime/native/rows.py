@@ -38,28 +38,31 @@ class Rows:
             denormals.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, within: tuple[Any, Any] | None = None) -> None:
+        """For `program`; `within` (`er_row *`, its cells) belongs to a stream, which then keeps the memory."""
         fpu_check()
         bound, self._keep = checked_rows(program)
         if bound is None:
             raise ContractError("program: no feature reads a field", hint="add a feature on a field, e.g. value")
         self.names = tuple(feature.name for feature in program.features if feature.is_row)
         self.nbytes: int = lib.er_row_size(bound)
+        self._handle, self._out = within or self._build(bound)
+        self._fields = program.record
+        numbers = [i for i, field in enumerate(self._fields) if field.kind == "number"]
+        texts = [i for i, field in enumerate(self._fields) if field.kind == "text"]
+        self._numbers = ffi.new("double[]", len(numbers))
+        self.cells = memoryview(ffi.buffer(self._out, 4 * len(self.names))).cast("f").toreadonly()
+        pack = struct.Struct(f"{len(numbers)}d").pack_into
+        self._read = len(self._fields), _getter(numbers), _getter(texts), pack, ffi.buffer(self._numbers)
+        self._call = lib.er_row_run_joined, self._handle, self._numbers, ffi.NULL, self._out, self.cells
+
+    def _build(self, bound: Any) -> tuple[Any, Any]:
         self._memory = memory(self.nbytes)
         handle = ffi.new("er_row **")
         status = lib.er_row_init(handle, bound, self._memory, self.nbytes)
         if status != lib.ER_OK:
             raise ContractError(f"rows: {text_of(status)}")
-        self._handle = handle[0]
-        self._fields = program.record
-        numbers = [i for i, field in enumerate(self._fields) if field.kind == "number"]
-        texts = [i for i, field in enumerate(self._fields) if field.kind == "text"]
-        self._numbers = ffi.new("double[]", len(numbers))
-        self._out = ffi.new("float[]", len(self.names))
-        self.cells = memoryview(ffi.buffer(self._out)).cast("f").toreadonly()
-        pack = struct.Struct(f"{len(numbers)}d").pack_into
-        self._read = len(self._fields), _getter(numbers), _getter(texts), pack, ffi.buffer(self._numbers)
-        self._call = lib.er_row_run_joined, self._handle, self._numbers, ffi.NULL, self._out, self.cells
+        return handle[0], ffi.new("float[]", len(self.names))
 
     # ---- one row
 

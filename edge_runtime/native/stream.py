@@ -14,6 +14,7 @@ from edge_runtime.errors import ContractError
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.forest import Forest
 from edge_runtime.native.program import config_of
+from edge_runtime.native.rows import Rows, Value
 from edge_runtime.native.status import Floats, Times, floats, fpu_check, memory, text_of, times_of
 from edge_runtime.native.walk import ClockCounts
 
@@ -85,6 +86,8 @@ class Stream:
         self._handle = handle[0]
         self.features = self._live(lib.er_stream_features(self._handle), 4 * n_features).cast("f")
         self.scores = self._live(lib.er_stream_scores(self._handle), 8 * self._n_classes).cast("d")
+        row = lib.er_stream_row(self._handle)
+        self._rows = Rows(self._program, within=(row, lib.er_stream_cells(self._handle))) if row else None
 
     def _misfit(self, n_features: int) -> ContractError:
         forest = self._forest
@@ -100,10 +103,26 @@ class Stream:
         at = int(ffi.cast("uintptr_t", pointer)) - int(ffi.cast("uintptr_t", self._memory))
         return memoryview(ffi.buffer(self._memory))[at : at + nbytes].toreadonly()
 
-    # ---- frames in, decisions out
+    # ---- records and frames in, decisions out
+
+    def record(self, values: Sequence[Value]) -> None:
+        """Set the record that stands beside the windows from now on; before the first, its features are NaN.
+
+        Args:
+            values: One a field of `Program.record`, in that order; None is missing.
+
+        Raises:
+            ValueError: Another number of values, or the program has no fields.
+            TypeError: A value is not of its field's kind; names the field.
+        """
+        if self._rows is None:
+            raise ValueError("record: the program has no features on fields")
+        self._rows.run(values)
 
     def step(self, frames: Floats, start: int, n: int, times: Times = None) -> int:
         """Frames taken: up to `n`, or fewer where a window got complete; then see `status`.
+
+        A program without channels decides its record at each step: its frames are empty.
 
         Args:
             frames: float32, row-major, raw units. Bound while the same object is given again; fill it anew freely.
@@ -139,6 +158,9 @@ class Stream:
         return self._time_ptr + start
 
     def _bind(self, frames: Floats) -> None:
+        if not self._n_channels:
+            self._frames, self._n_frames = frames, 1 << 31
+            return
         pointer, n, keep = floats(frames, what="frames")
         n_frames, rest = divmod(n, self._n_channels)
         if rest:
