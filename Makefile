@@ -7,7 +7,7 @@ DEBIAN := mosquitto qemu-user-static qemu-system-arm clang llvm strace valgrind 
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-arm-none-eabi libnewlib-arm-none-eabi
 
-.PHONY: demo test check bench docs mutants clean setup system
+.PHONY: demo test check bench docs fuzz mutants clean setup system
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/cloud
@@ -35,6 +35,10 @@ docs: $(VENV)/dev
 # The planted bugs alone: every one of them must make its test fail.
 mutants: $(VENV)/dev
 	$(BIN)/python -m pytest -q -m planted
+
+# Any bytes into the core, under ASan and UBSan, FUZZ_SECONDS each (default 60); needs clang.
+fuzz:
+	$(MAKE) -C csrc fuzz
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info csrc/out edge_runtime/native/_er.c edge_runtime/native/*.so

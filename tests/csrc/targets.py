@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Target:
         board: (code, RAM) start addresses of a bare board, or None.
         code_bytes: Room for code there.
         ram_bytes: Room for data and stack there.
+        stack_bytes: Of those, what must be left for the stack, or the image does not link.
     """
 
     name: str
@@ -44,17 +46,20 @@ class Target:
     board: tuple[int, int] | None = None
     code_bytes: int = 4 << 20
     ram_bytes: int = 2 << 20
+    stack_bytes: int = 8192
 
-    def build(self, source: Path, out: Path, *more: str, recipe: tuple[str, ...] = RECIPE) -> Path:
-        """`source` with the whole core, in the folder `out` (made here); `more` flags come last."""
+    def build(
+        self, source: Path, out: Path, *more: str, recipe: tuple[str, ...] = RECIPE, core: Sequence[Path] = ()
+    ) -> Path:
+        """`source` with the whole core (or its objects), in the folder `out` (made here); `more` flags come last."""
         need(self.compiler)
         out.mkdir(parents=True, exist_ok=True)
         binary = out / source.stem
-        core = [str(path) for path in sorted(CSRC.glob("er_*.c"))]
-        command = [self.compiler, *recipe, *self.flags, f"-I{CSRC}", str(source), *core, "-o", str(binary)]
+        parts = map(str, [source, *(core or sorted(CSRC.glob("er_*.c")))])
+        command = [self.compiler, *recipe, *self.flags, f"-I{CSRC}", *parts, "-o", str(binary)]
         if self.board:
             places = {"CODE_AT": self.board[0], "CODE_BYTES": self.code_bytes, "RAM_AT": self.board[1]}
-            places |= {"RAM_BYTES": self.ram_bytes, "STACK_BYTES": 8192}
+            places |= {"RAM_BYTES": self.ram_bytes, "STACK_BYTES": self.stack_bytes}
             command += [f"-I{BARE}/include", "-ffunction-sections", "-fdata-sections", str(BARE / "board.c")]
             command += ["-nostdlib", "-Wl,--gc-sections", f"-Wl,-Map={binary}.map", "-T", str(BARE / "board.ld")]
             command += [f"-Wl,--defsym={name}={value:#x}" for name, value in places.items()]

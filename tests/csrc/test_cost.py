@@ -1,0 +1,94 @@
+"""The gates of bench/budgets.toml: what the core costs on each target may not move unseen.
+
+Slack: code 10 % (new operators), all else 5 % (another patch level of a compiler). Both ways, so that docs/targets.md,
+which is made from the gates, stays true. `python -m tests.csrc.cost` measures anew.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.csrc import cost
+from tests.csrc.targets import CSRC, HOST, M4, M33, Target, need
+
+SLACK = {"code_bytes": 0.10}
+ELSE = 0.05
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+
+@pytest.mark.parametrize("target", cost.COSTS, ids=lambda target: target.name)
+def test_a_target_costs_what_its_gates_say(target: Target, tmp_path: Path) -> None:
+    gate, found = cost.budgets()[target.name], cost.measure(target, tmp_path)
+    off = {
+        name: f"{getattr(found, name)}, gate {getattr(gate, name)}"
+        for name in cost.Cost.__dataclass_fields__
+        if abs(getattr(found, name) - getattr(gate, name)) > SLACK.get(name, ELSE) * getattr(gate, name)
+    }
+    assert not off, f"{target.name}: {off}. If it is meant: python -m tests.csrc.cost"
+
+
+def test_the_document_is_made_from_the_gates() -> None:
+    assert cost.DOC.read_text(encoding="utf-8") == cost.targets_md(cost.budgets())
+
+
+@pytest.mark.parametrize("target", [M4, M33], ids=lambda target: target.name)
+def test_a_board_runs_in_the_ram_that_the_linker_knew(target: Target, tmp_path: Path) -> None:
+    """State, frames and the worst stack and not a byte more; and the painted stack stays below what was computed."""
+    need("arm-none-eabi-nm")
+    gate = cost.budgets()[target.name]
+    cost.sizes(target, tmp_path)
+    state, _ = cost.window(target, tmp_path)
+    image = tmp_path / "windows1" / "cost"
+    symbols = subprocess.run(["arm-none-eabi-nm", image], check=True, capture_output=True, text=True).stdout
+    places = {name: int(at, 16) for at, name in re.findall(r"^(\w+) . (data_start|bss_end)$", symbols, re.M)}
+    fixed = places["bss_end"] - places["data_start"]
+    assert state <= fixed <= state + 8192
+    worst = cost.worst_stack(tmp_path)
+    said = cost.on_board(target, tmp_path, state, ram_bytes=fixed + (worst + 512) // 8 * 8)  # main() and the text: 512
+    assert said["stack_used"] <= worst
+    assert abs(said["instructions"] - gate.instructions) <= ELSE * gate.instructions
+    with pytest.raises(subprocess.CalledProcessError):  # no room for the stack
+        cost.on_board(target, tmp_path, state, ram_bytes=fixed + 512)
+
+
+VARIABLE = "static int calls;\nint er_calls(void);\nint er_calls(void) { return ++calls; }\n"
+FRAME = "    volatile char big[8192];\n    big[0] = 0;\n"
+RECURSION = "    if (y < -1e9) return er_exp2(y + 1) + 1;\n"
+INTO = "double er_exp2(double y)\n{\n"
+
+
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str) -> Path:
+    """Where to measure a core whose er_math.c has a bug."""
+    core = tmp_path / "csrc"
+    shutil.copytree(CSRC, core, ignore=shutil.ignore_patterns("out"))
+    text = (core / "er_math.c").read_text()
+    assert text.count(right) == 1
+    (core / "er_math.c").write_text(text.replace(right, wrong))
+    monkeypatch.setattr(cost, "CSRC", core)
+    return tmp_path / "out"
+
+
+@pytest.mark.planted
+def test_a_planted_variable_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = planted(tmp_path, monkeypatch, INTO, VARIABLE + INTO)
+    assert cost.sizes(HOST, out)[1] > cost.budgets()[HOST.name].static_bytes == 0
+
+
+@pytest.mark.planted
+def test_a_planted_frame_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = planted(tmp_path, monkeypatch, INTO, INTO + FRAME)
+    cost.sizes(HOST, out)
+    assert cost.worst_stack(out) > cost.greatest_frame(out) > 8000 > cost.budgets()[HOST.name].stack_bytes
+
+
+@pytest.mark.planted
+def test_a_planted_recursion_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = planted(tmp_path, monkeypatch, INTO, INTO + RECURSION)
+    cost.sizes(HOST, out)
+    with pytest.raises(AssertionError, match="recursion has no worst stack"):
+        cost.worst_stack(out)
