@@ -15,6 +15,7 @@ from pathlib import Path
 from edge_runtime.daemon.config import BudgetConfig, Config
 from edge_runtime.daemon.decide import BLOCK_FRAMES, Loaded
 from edge_runtime.errors import BudgetError
+from edge_runtime.sources import kind_of, needed_bytes, short_name
 
 MIB = 1 << 20
 # Resident memory of what is imported, measured on x86-64 with Python 3.11 (bytes).
@@ -50,6 +51,11 @@ def needs(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
                 n_bytes=_engine_bytes(one),
                 how=_how(one),
             ),
+            Need(
+                part=f"{stream.name}: source ({short_name(stream.source)})",
+                n_bytes=needed_bytes(stream.source),
+                how="bound",
+            ),
             Need(part=f"{stream.name}: frames in hand", n_bytes=4 * BLOCK_FRAMES * n_channels, how="exact"),
             Need(part=f"{stream.name}: sampled records", n_bytes=sampled, how="bound"),
             Need(
@@ -61,9 +67,10 @@ def needs(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
         child = max(child, CHILD_BYTES + _engine_bytes(one))
     if not _imported("sqlite3"):
         rows.append(Need(part="spool", n_bytes=SPOOL_BYTES, how="measured before"))
+    is_linked = config.broker is not None or any(kind_of(stream.source).broker for stream in config.streams)
+    if is_linked and not _imported("paho.mqtt.client"):
+        rows.append(Need(part="link", n_bytes=LINK_BYTES, how="measured before"))
     if config.broker is not None:
-        if not _imported("paho.mqtt.client"):
-            rows.append(Need(part="link", n_bytes=LINK_BYTES, how="measured before"))
         rows.append(Need(part="batches on their way", n_bytes=FLIGHT_BYTES, how="bound"))
         rows.append(Need(part="update child, while it runs", n_bytes=child, how="measured before"))
         rows.append(Need(part="a new bundle in its hands", n_bytes=config.budget.bundle_bytes, how="bound"))

@@ -9,7 +9,17 @@ from edge_runtime.sources.capture import capture
 from edge_runtime.sources.host import HostSource
 from edge_runtime.sources.playback import PlaybackSource
 from edge_runtime.sources.port import RowField, RowSource, Source, counts_of, times_of
-from edge_runtime.sources.table import SOURCES, is_live, kind_of, located, may_wait, open_rows, open_source, short_name
+from edge_runtime.sources.table import (
+    SOURCES,
+    is_live,
+    kind_of,
+    located,
+    may_wait,
+    needed_bytes,
+    open_rows,
+    open_source,
+    short_name,
+)
 
 __all__ = [
     "SOURCES",
@@ -24,6 +34,7 @@ __all__ = [
     "kind_of",
     "located",
     "may_wait",
+    "needed_bytes",
     "open_rows",
     "open_source",
     "short_name",

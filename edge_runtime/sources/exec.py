@@ -1,7 +1,8 @@
 """The exec source: what a command prints. One rule: the child is a process group of its own, and dies with the source.
 
 Its stderr is ours. Exit status 0 is the end of the stream; any other, or a signal, is a TransportError that names it:
-the daemon starts the command again, with back-off. The child has its stdin from /dev/null and the daemon's limits.
+the daemon starts the command again, with back-off. The child has its stdin from /dev/null and the
+daemon's limits. A daemon that is killed cannot end it: it goes with the next line that it writes (SIGPIPE).
 """
 
 from __future__ import annotations

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
+from array import array
 from pathlib import Path
 
 import pytest
 
-from tests.daemon.rig import Rig, ended, windows_of
+from tests.daemon.rig import Rig, ended, recording, windows_of
 from tests.ingest.mqtt import Client
 from tests.spool.common import until
 from tests.transport.mosquitto import Mosquitto, needs_mosquitto
@@ -36,6 +39,30 @@ def test_what_is_piped_in_is_decided_to_its_end(rig: Rig) -> None:
     assert lost["truncated"] == 1
 
 
+@pytest.mark.parametrize("form", ["csv", "ndjson", "f32"])
+def test_frames_decide_alike_whatever_brings_them(rig: Rig, form: str) -> None:
+    """The same bits by playback and piped in: label, vote and margin of every window, and the records."""
+    recording(rig.folder / "run.csv", frames=N)
+    values = array("f", map(float, (rig.folder / "run.csv").read_text().split()[1:]))
+    rig.write()
+    played = rig.run()
+    calm = [row for _, row in rig.records()]
+    feed = {
+        "csv": (rig.folder / "run.csv").read_bytes(),
+        "ndjson": "".join(f"[{value!r}]\n" for value in values).encode(),
+        "f32": values.tobytes(),
+    }[form]
+    shutil.rmtree(rig.state)
+    rig.write(source=f"stdin format={form}")
+    piped = subprocess.run(rig.command(), input=feed, capture_output=True, timeout=60, check=False)
+    assert piped.returncode == 0, piped.stderr
+    wanted = [json.loads(line) | {"time_ms": 0} for line in played.stdout.splitlines()]
+    assert len(wanted) == windows_of(N)
+    assert [json.loads(line) | {"time_ms": 0} for line in piped.stdout.splitlines()] == wanted
+    features = {window: features for window, _, _, features in calm}
+    assert all(features.get(window, f) == f for window, _, _, f in (row for _, row in rig.records()))
+
+
 def test_a_slow_reader_slows_what_is_piped_in_and_loses_nothing(rig: Rig) -> None:
     """As in any pipeline: the daemon waits for its reader, and its writer for the daemon."""
     n = 40_000
@@ -60,6 +87,7 @@ def test_parquet_is_played_within_the_fence(rig: Rig) -> None:
     rig.write(source="playback run.parquet")
     done = rig.run()
     assert done.returncode == 0, done.stderr
+    assert re.search(r"m: source \(playback\) +58368.0 KiB", done.stderr), "duckdb is in the budget"
     assert len(done.stdout.splitlines()) == windows_of(N)
 
 

@@ -22,6 +22,7 @@ from edge_runtime.sources.cells import BadLine
 from edge_runtime.sources.decode import BROKEN_IN_A_ROW
 from tests.ingest.mqtt import Client
 from tests.sources.common import room_for
+from tests.spool.common import until
 
 TOPIC = "plant/pump-7/accel"
 
@@ -166,6 +167,17 @@ def test_what_the_broker_retained_is_old(broker: Broker) -> None:
     with closing(opened(broker)) as reading:
         reading.client.publish(TOPIC, b"[1,2]")
         assert reading.wait(1) == [[1, 2]]
+
+
+def test_messages_that_find_no_room_are_counted(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(opened(broker)) as reading:
+        monkeypatch.setattr("edge_runtime.transport.link.INBOX", 0)
+        for _ in range(3):
+            reading.client.publish(TOPIC, b"[1,2]")
+        assert until(lambda: counts_of(reading.source) == {"dropped": 3})
+        monkeypatch.undo()
+        reading.client.publish(TOPIC, b"[3,4]")
+        assert reading.wait(1) == [[3, 4]]
 
 
 def test_a_broker_that_goes_is_told_and_a_new_source_reads_on(tmp_path: Path) -> None:
