@@ -161,6 +161,10 @@ class Runner(threading.Thread):
         self._halt.set()
         self._source.stop()
 
+    def abandon(self) -> None:
+        """Close the source of a stream that was never started."""
+        self._source.close()
+
     # ---- the thread ------------------------------------------------------------
 
     def run(self) -> None:

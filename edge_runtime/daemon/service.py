@@ -431,6 +431,8 @@ class Daemon:
             if slot.runner is not None and slot.runner.ident is not None:
                 slot.runner.stop()
                 slot.runner.join(30)
+            elif slot.runner is not None:  # another stream could not be opened
+                slot.runner.abandon()
         for server in self._servers.values():
             server.close()
         while not self._inbox.empty():

@@ -26,6 +26,7 @@ class TimeField:
 
     name: str
     to_us: float
+    is_guess: bool = False  # nobody said that it is a time: then what is none is no mistake
 
     def us(self, value: object) -> int:
         """The time [µs UTC]; `NO_TIME` for a value that is missing.
@@ -40,6 +41,8 @@ class TimeField:
         except (ValueError, OverflowError, BadLine):
             us = -1
         if not 0 <= us <= _YEAR_9999_US:
+            if self.is_guess:
+                return NO_TIME
             raise BadLine(f"time {self.name!r}: {short(value)} is no time of 1970..9999 (is its unit right?)")
         return us
 

@@ -63,7 +63,9 @@ class JsonLines:
     ) -> None:
         self.wanted = tuple(wanted) if wanted is not None else None
         self._columns = tuple(columns) if columns is not None else None
-        default = TimeField("t", 1e6) if "t" not in (wanted or ()) and "t" not in (columns or ()) else None
+        default = (
+            TimeField("t", 1e6, is_guess=True) if "t" not in (wanted or ()) and "t" not in (columns or ()) else None
+        )
         self._time = time or default
 
     def take(self, line: bytes) -> tuple[list[object], int] | None:

@@ -78,6 +78,17 @@ def test_a_slow_reader_slows_what_is_piped_in_and_loses_nothing(rig: Rig) -> Non
     assert windows == list(range(windows_of(n)))
 
 
+def test_a_stream_that_cannot_be_opened_leaves_no_child_of_another(rig: Rig) -> None:
+    (rig.folder / "run.csv").write_text("y\n1\n")
+    other = '[[stream]]\nname = "n"\nsource = "playback run.csv"\nbundle = "tiny.elb"\n'
+    rig.write(source="exec sh -c 'echo $$ > pid; exec sleep 1000'", bottom=other)
+    done = rig.run()
+    assert done.returncode == 3, done.stderr
+    assert "no column 'x'" in done.stderr
+    pid = (rig.folder / "pid").read_text() if (rig.folder / "pid").exists() else ""
+    assert not pid.strip() or until(lambda: not Path(f"/proc/{pid.strip()}").exists())
+
+
 def test_parquet_is_played_within_the_fence(rig: Rig) -> None:
     duckdb = pytest.importorskip("duckdb")
     path = rig.folder / "run.parquet"
