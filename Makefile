@@ -28,7 +28,7 @@ check: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python -m bench $(NAME)
 
-# What is generated from the operator table: docs/operators.md, the builder's methods, the cost table.
+# What is generated from the operator table: docs/operators.md, the README's list, the builder's methods.
 docs: $(VENV)/dev
 	$(BIN)/python -m tools
 

@@ -6,9 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from edge_runtime.errors import ContractError, EdgeloopError, UsageError
+
+if TYPE_CHECKING:
+    from edge_runtime.contract.program import Program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     capture.add_argument("--config", type=Path, help="device.toml whose [broker] and folder the source uses")
     capture.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
-    show = commands.add_parser("show", help="print the manifest of a bundle and check every byte of it")
-    show.add_argument("bundle", type=Path, help="bundle file (.elb)")
+    show = commands.add_parser("show", help="check every byte of a bundle or program; print it, its state and cost")
+    show.add_argument("file", type=Path, help="bundle (.elb) or feature program (.json)")
 
     commands.add_parser("selftest", help="check the bits of every operator here, and print how fast a window is")
     commands.add_parser("operators", help="list the feature operators of this build")
@@ -110,9 +113,13 @@ def _capture(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     from edge_runtime.engines import load_bundle
+    from edge_runtime.features import describe
     from edge_runtime.update.inspect import inspect
 
-    bundle = load_bundle(args.bundle)
+    if args.file.suffix == ".json":
+        print(describe(_program(args.file)))
+        return 0
+    bundle = load_bundle(args.file)
     inspect(bundle)
     manifest = bundle.manifest
     print(f"bundle    {bundle.digest}")
@@ -125,7 +132,17 @@ def _show(args: argparse.Namespace) -> int:
     print(f"signed by {', '.join(s.key_id for s in bundle.signatures) or 'nobody'} (keys are checked at install)")
     for member in manifest.members:
         print(f"  {member.length:>9} bytes  {member.name}")
+    print(describe(bundle.program()))
     return 0
+
+
+def _program(path: Path) -> Program:
+    from edge_runtime.contract.program import Program
+
+    try:
+        return Program.from_bytes(path.read_bytes())
+    except OSError as why:
+        raise UsageError(f"{path}: {why.strerror}", hint="name a feature program, or a bundle (.elb)") from why
 
 
 def _selftest(_args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import operators_py
+from tools import operators_md, operators_py
 from tools.meanings import meanings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,7 +15,11 @@ ROOT = Path(__file__).resolve().parents[1]
 def generated() -> dict[str, str]:
     """Path -> what its text should be."""
     table = meanings()
-    return {operators_py.PATH: formatted(operators_py.text(table))}
+    return {
+        operators_py.PATH: formatted(operators_py.text(table)),
+        operators_md.PATH: operators_md.text(table),
+        "README.md": operators_md.readme((ROOT / "README.md").read_text(encoding="utf-8"), table),
+    }
 
 
 def formatted(source: str) -> str:

@@ -20,6 +20,9 @@ class Meaning:
         op: Its row in the core's table.
         run: Its reference.
         params: Names of its parameters.
+        listed: Name of a parameter that may be given several times; empty without one.
+        takes: Of a row operator: "number", "text" or "both" kinds of field.
+        has_words: It takes words, of a text field.
         summary: First paragraph of the reference's docstring: what it is, with its formula and unit.
         rest: What else the docstring says but for the source.
         source: Where the definition is from.
@@ -29,6 +32,9 @@ class Meaning:
     op: native.Operator
     run: Callable[..., Any]
     params: tuple[str, ...]
+    listed: str
+    takes: str
+    has_words: bool
     summary: str
     rest: str
     source: str
@@ -42,16 +48,24 @@ def meanings() -> list[Meaning]:
 
 
 def _meaning(op: native.Operator, of: Any) -> Meaning:
-    summary, *rest = [" ".join(part.split()) for part in inspect.getdoc(of.run).split("\n\n")]  # type: ignore[union-attr]
-    names = [name.strip("_") for name in inspect.signature(of.run).parameters if name != "words"]
-    sources = [part.removeprefix("Source: ") for part in rest if part.startswith("Source: ")]
+    doc = inspect.getdoc(of.run) or ""
+    head, _, source = doc.partition("Source: ")
+    summary, *rest = [" ".join(part.split()) for part in head.strip().split("\n\n")]
+    source, *after = [" ".join(part.split()) for part in source.split("\n\n")]
+    given = inspect.signature(of.run).parameters
+    names = [name.strip("_") for name, p in given.items() if name != "words" and p.kind is not p.VAR_POSITIONAL]
+    listed = next((name for name, p in given.items() if p.kind is p.VAR_POSITIONAL), "")
+    n_fixed = op.n_params - bool(listed)
     return Meaning(
         op=op,
         run=of.run,
-        params=tuple(names[len(names) - op.n_params :]),
+        params=tuple(names[len(names) - n_fixed :]),
+        listed=listed,
+        takes=getattr(of, "takes", ""),
+        has_words="words" in given,
         summary=summary,
-        rest=" ".join(part for part in rest if not part.startswith("Source: ")),
-        source=" ".join(sources),
+        rest=" ".join([*rest, *after]),
+        source=source,
         tolerance=_tolerance(of.tolerance),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from edge_runtime.features.expand import EACH_PARAMETER
 from tools.meanings import Meaning
 
 PATH = "edge_runtime/features/operators.py"
@@ -20,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge_runtime.features.builder import Group, Series
+    from edge_runtime.features.builder import Group, Number, Series, Text
 '''
 SERIES = '''
 
@@ -51,6 +52,38 @@ class GroupOperators:
         def _joined(self, op: str, params: tuple[float, ...], name: str, unit: str | None, taper: str) -> Series: ...
 '''
 
+ROWS = '''
+
+class NumberOperators:
+    """What can be asked of a field that holds a number."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def _row(
+            self,
+            op: str,
+            params: tuple[float, ...],
+            words: tuple[str, ...],
+            name: str,
+            others: tuple[Number, ...] = (),
+        ) -> Number: ...
+'''
+TEXTS = '''
+
+class TextOperators:
+    """What can be asked of a field that holds a text."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def _row(self, op: str, params: tuple[float, ...], words: tuple[str, ...], name: str) -> Number: ...
+
+        def _text(self, op: str, params: tuple[float, ...], words: tuple[str, ...], name: str) -> Text: ...
+'''
+
 
 def text(all_of: list[Meaning]) -> str:
     """The module, as `ruff format` leaves it."""
@@ -66,6 +99,13 @@ def text(all_of: list[Meaning]) -> str:
         parts += _method(each, _group_window(each)) if each.op.n_sources[1] == 1 else []
     for each in filters:
         parts += _method(each, _group_filter(each))
+    rows = [m for m in all_of if m.op.kind == "row"]
+    parts.append(ROWS)
+    for each in rows:
+        parts += _method(each, _row_number(each)) if each.takes != "text" else []
+    parts.append(TEXTS)
+    for each in rows:
+        parts += _method(each, _row_text(each)) if each.takes != "number" else []
     return "".join(parts)
 
 
@@ -115,3 +155,39 @@ def _group_filter(each: Meaning) -> Iterator[str]:
     yield f'self{_params(each)}, *, unit: str | None = None, taper: str = "none") -> Group'
     args = f'"{each.op.name}", {_tuple(each)}, "", unit, taper'
     yield f"return self._group(tuple(each._derived({args}) for each in self._each()))"
+
+
+def _row_number(each: Meaning) -> Iterator[str]:
+    """Of a number: its parameters; a category each gives a feature each."""
+    name, params = each.op.name, [*each.params, *([f"*{each.listed}"] if each.listed else [])]
+    spelled = "".join(f", {param}: float" for param in params)
+    if name in EACH_PARAMETER:
+        yield f"self{spelled}) -> tuple[Number, ...]"
+        yield f'return tuple(self._row("{name}", (each,), (), "") for each in {each.listed})'
+    elif each.op.n_sources[0] == 2:
+        yield f'self, other: Number{spelled}, *, name: str = "") -> Number'
+        yield f'return self._row("{name}", {_of(params)}, (), name, (other,))'
+    else:
+        star = "" if each.listed else ", *"
+        yield f'self{spelled}{star}, name: str = "") -> Number'
+        yield f'return self._row("{name}", {_of(params)}, (), name)'
+
+
+def _row_text(each: Meaning) -> Iterator[str]:
+    """Of a text: its fixed parameters, then words; what keeps the unit is a text again."""
+    name = each.op.name
+    spelled = _params(each)
+    result, method = ("Text", "_text") if each.op.unit == "x" else ("Number", "_row")
+    if name in EACH_PARAMETER:
+        yield f"self{spelled}, *words: str) -> tuple[Number, ...]"
+        yield f'return tuple(self._row("{name}", {_tuple(each)}, (each,), "") for each in words)'
+    elif each.has_words:
+        yield f'self{spelled}, *words: str, name: str = "") -> {result}'
+        yield f'return self.{method}("{name}", {_tuple(each)}, words, name)'
+    else:
+        yield f'self{spelled}, *, name: str = "") -> {result}'
+        yield f'return self.{method}("{name}", {_tuple(each)}, (), name)'
+
+
+def _of(params: list[str]) -> str:
+    return f"({', '.join(params)}{',' if len(params) == 1 else ''})"

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_runtime.contract.program import Channel
+from edge_runtime.contract.program import Channel, Field
 from edge_runtime.contract.timing import Timing
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.features.draft import Draft, Step
-from edge_runtime.features.operators import GroupOperators, SeriesOperators
+from edge_runtime.features.operators import GroupOperators, NumberOperators, SeriesOperators, TextOperators
 from edge_runtime.features.shown import FeatureProgram
 from edge_runtime.features.spec import near
 
@@ -85,12 +85,55 @@ class Group(GroupOperators):
         return Series(draft.derive(step, name=name, unit=unit, taper=taper), draft)
 
 
+@dataclass(frozen=True, slots=True)
+class Number(NumberOperators):
+    """A field that holds a number, or what an operator made of fields: a feature, unless another operator goes on."""
+
+    name: str
+    _draft: Draft = field(repr=False, compare=False)
+    _made_by: Step | None = field(default=None, repr=False, compare=False)
+
+    def _row(
+        self,
+        op: str,
+        params: tuple[float, ...],
+        words: tuple[str, ...],
+        name: str,
+        others: tuple[Number, ...] = (),
+    ) -> Number:
+        sources = tuple(each._as_source(self._draft, op=op) for each in (self, *others))
+        step = Step(kind="row", op=op, sources=sources, params=_floats(params), words=words)
+        return Number(self._draft.feature(step, name=name), self._draft, step)
+
+    def _as_source(self, draft: Draft, *, op: str) -> str:
+        """Its name as a field; a feature becomes a step on the way."""
+        _own(draft, self, op=op)
+        return draft.go_on(self.name, self._made_by) if self._made_by else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Text(TextOperators):
+    """A field that holds a text, or a text that an operator made of one."""
+
+    name: str
+    _draft: Draft = field(repr=False, compare=False)
+
+    def _row(self, op: str, params: tuple[float, ...], words: tuple[str, ...], name: str) -> Number:
+        step = Step(kind="row", op=op, sources=(self.name,), params=_floats(params), words=words)
+        return Number(self._draft.feature(step, name=name), self._draft, step)
+
+    def _text(self, op: str, params: tuple[float, ...], words: tuple[str, ...], name: str) -> Text:
+        step = Step(kind="row", op=op, sources=(self.name,), params=_floats(params), words=words)
+        return Text(self._draft.stage(step, kind="text", name=name), self._draft)
+
+
 class ProgramBuilder:
     """Collects channels, fields and features.
 
     Args:
-        rate_hz: Frames per second, > 0 [Hz].
-        window_s: Length of a window [s], a whole number of frames, 2..4096; or say `window_frames`.
+        rate_hz: Frames per second, > 0 [Hz]; of records alone it says nothing.
+        window_s: Length of a window [s], a whole number of frames, 2..4096; or say `window_frames`. Of records alone
+            (fields, no channel) neither: each is decided by itself.
         hop_s: From one window to the next [s], a whole number of frames, at most a window; or say `hop_frames`.
         timing: What gaps in the times of frames mean, as Timing(policy="hold", most_frames=5).
 
@@ -101,7 +144,7 @@ class ProgramBuilder:
     def __init__(
         self,
         *,
-        rate_hz: float,
+        rate_hz: float = 1.0,
         window_s: float | None = None,
         hop_s: float | None = None,
         window_frames: int | None = None,
@@ -109,7 +152,8 @@ class ProgramBuilder:
         timing: Timing | None = None,
     ) -> None:
         self._rate_hz, self._timing = rate_hz, timing
-        self._window = _frames("window", window_s, window_frames, rate_hz)
+        is_said = window_s is not None or window_frames is not None
+        self._window = _frames("window", window_s, window_frames, rate_hz) if is_said else 1
         self._hop = self._window if hop_s is hop_frames is None else _frames("hop", hop_s, hop_frames, rate_hz)
         self._draft = Draft()
 
@@ -159,6 +203,22 @@ class ProgramBuilder:
         """Series of this builder, to ask something of each, or of all together."""
         return Group(series)
 
+    def number(self, name: str) -> Number:
+        """One more field of a record: a number; a time is Unix milliseconds UTC.
+
+        Raises:
+            UsageError: The name is none, or taken.
+        """
+        return Number(self._draft.add_field(_checked(Field, name=name, kind="number")), self._draft)
+
+    def text(self, name: str) -> Text:
+        """One more field of a record: a text.
+
+        Raises:
+            UsageError: The name is none, or taken.
+        """
+        return Text(self._draft.add_field(_checked(Field, name=name, kind="text")), self._draft)
+
     # ---- what comes out
 
     def build(self) -> FeatureProgram:
@@ -179,7 +239,7 @@ class ProgramBuilder:
         return self.build()._repr_html_()
 
 
-def _own(draft: Draft, series: Series, *, op: str) -> str:
+def _own(draft: Draft, series: Series | Number, *, op: str) -> str:
     if series._draft is not draft:
         raise UsageError(f"{op}: {series.name} belongs to another builder", hint="make all channels with one builder")
     return series.name
@@ -204,8 +264,8 @@ def _frames(what: str, seconds: float | None, frames: int | None, rate_hz: float
     return whole
 
 
-def _checked(kind: type[Any], **values: Any) -> Any:
+def _checked(made: type[Any], /, **values: Any) -> Any:
     try:
-        return kind(**values)
+        return made(**values)
     except ContractError as why:
         raise UsageError(str(why), hint=why.hint) from why

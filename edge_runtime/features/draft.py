@@ -144,6 +144,14 @@ class Draft:
             self._unnamed |= set() if name else {own}
         return own
 
+    def go_on(self, name: str, step: Step) -> str:
+        """The derived field that the row feature `name` becomes where another operator reads it."""
+        if self._features.get(name) == step:
+            del self._features[name]
+        if self._stages.get(name) == (step, "number"):
+            return name
+        return self.stage(step, kind="number", name="" if name == step.text else name)
+
     def feature(self, step: Step, *, name: str = "") -> str:
         """One more feature; its name.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge_runtime.features.builder import Group, Series
+    from edge_runtime.features.builder import Group, Number, Series, Text
 
 
 class SeriesOperators:
@@ -68,11 +68,11 @@ class SeriesOperators:
         return self._feature("var", (), name)
 
     def energy(self, *, name: str = "") -> str:
-        """Sum of squares, sum x^2 [square of x's unit]. Source: tsfresh abs_energy."""
+        """Sum of squares, sum x^2 [square of x's unit]."""
         return self._feature("energy", (), name)
 
     def range(self, *, name: str = "") -> str:
-        """Greatest minus least value [unit of x]. Source: numpy.ptp."""
+        """Greatest minus least value [unit of x]."""
         return self._feature("range", (), name)
 
     def argmin(self, *, name: str = "") -> str:
@@ -99,7 +99,7 @@ class SeriesOperators:
         return self._feature("quantile", (p,), name)
 
     def iqr(self, *, name: str = "") -> str:
-        """Interquartile range, quantile(0.75) - quantile(0.25), 0.. [unit of x]. Source: scipy.stats.iqr."""
+        """Interquartile range, quantile(0.75) - quantile(0.25), 0.. [unit of x]."""
         return self._feature("iqr", (), name)
 
     def mad(self, *, name: str = "") -> str:
@@ -107,7 +107,7 @@ class SeriesOperators:
         return self._feature("mad", (), name)
 
     def abs_sum_change(self, *, name: str = "") -> str:
-        """Sum of absolute changes, sum |x[i+1] - x[i]| [unit of x]. Source: tsfresh absolute_sum_of_changes."""
+        """Sum of absolute changes, sum |x[i+1] - x[i]| [unit of x]."""
         return self._feature("abs_sum_change", (), name)
 
     def mean_crossings(self, *, name: str = "") -> str:
@@ -245,7 +245,7 @@ class SeriesOperators:
         return self._feature("best_lag", (max_lag,), name, (other,))
 
     def lag_correlation(self, other: Series, max_lag: float, *, name: str = "") -> str:
-        """The cross-correlation at `best_lag`, -1..1 [1]; one constant: 0. Source: as best_lag.
+        """The cross-correlation at `best_lag`, -1..1 [1]; one constant: 0.
 
         Wants: a whole max_lag, 1 <= max_lag < window [frames].
         """
@@ -428,11 +428,11 @@ class GroupOperators:
         return tuple(each._feature("var", (), "") for each in self._each())
 
     def energy(self) -> tuple[str, ...]:
-        """Sum of squares, sum x^2 [square of x's unit]. Source: tsfresh abs_energy."""
+        """Sum of squares, sum x^2 [square of x's unit]."""
         return tuple(each._feature("energy", (), "") for each in self._each())
 
     def range(self) -> tuple[str, ...]:
-        """Greatest minus least value [unit of x]. Source: numpy.ptp."""
+        """Greatest minus least value [unit of x]."""
         return tuple(each._feature("range", (), "") for each in self._each())
 
     def argmin(self) -> tuple[str, ...]:
@@ -459,7 +459,7 @@ class GroupOperators:
         return tuple(each._feature("quantile", (p,), "") for each in self._each())
 
     def iqr(self) -> tuple[str, ...]:
-        """Interquartile range, quantile(0.75) - quantile(0.25), 0.. [unit of x]. Source: scipy.stats.iqr."""
+        """Interquartile range, quantile(0.75) - quantile(0.25), 0.. [unit of x]."""
         return tuple(each._feature("iqr", (), "") for each in self._each())
 
     def mad(self) -> tuple[str, ...]:
@@ -467,7 +467,7 @@ class GroupOperators:
         return tuple(each._feature("mad", (), "") for each in self._each())
 
     def abs_sum_change(self) -> tuple[str, ...]:
-        """Sum of absolute changes, sum |x[i+1] - x[i]| [unit of x]. Source: tsfresh absolute_sum_of_changes."""
+        """Sum of absolute changes, sum |x[i+1] - x[i]| [unit of x]."""
         return tuple(each._feature("abs_sum_change", (), "") for each in self._each())
 
     def mean_crossings(self) -> tuple[str, ...]:
@@ -706,3 +706,198 @@ class GroupOperators:
     def subtract(self, *, name: str = "", unit: str | None = None, taper: str = "none") -> Series:
         """The first channel minus the second [unit of x]."""
         return self._joined("subtract", (), name, unit, taper)
+
+
+class NumberOperators:
+    """What can be asked of a field that holds a number."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def _row(
+            self,
+            op: str,
+            params: tuple[float, ...],
+            words: tuple[str, ...],
+            name: str,
+            others: tuple[Number, ...] = (),
+        ) -> Number: ...
+
+    def value(self, *, name: str = "") -> Number:
+        """The number itself [unit of x]."""
+        return self._row("value", (), (), name)
+
+    def impute(self, *constant: float, name: str = "") -> Number:
+        """The value, or the constant (of a text: the word) where it is missing [unit of x].
+
+        Wants: a constant; for a text a word.
+        """
+        return self._row("impute", (*constant,), (), name)
+
+    def impute_last(self, *, name: str = "") -> Number:
+        """The value, or the last one of this field that was not missing; before there was one: missing [unit of x]."""
+        return self._row("impute_last", (), (), name)
+
+    def missing(self, *, name: str = "") -> Number:
+        """1 where x is missing, else 0 [1]."""
+        return self._row("missing", (), (), name)
+
+    def standardise(self, mean: float, scale: float, *, name: str = "") -> Number:
+        """(x - mean) / scale, scale not 0 [1].
+
+        Wants: mean, and a scale other than 0.
+        """
+        return self._row("standardise", (mean, scale), (), name)
+
+    def min_max(self, low: float, high: float, clip: float, *, name: str = "") -> Number:
+        """0..1 for low..high, x * s + (0 - low * s), s = 1 / (high - low) [1]; clip: 1 cuts what is outside, 0 does
+        not.
+
+        Wants: low < high, and clip 0 or 1.
+        """
+        return self._row("min_max", (low, high, clip), (), name)
+
+    def robust_scale(self, centre: float, iqr: float, *, name: str = "") -> Number:
+        """(x - centre) / iqr, of the median and the interquartile range, iqr not 0 [1].
+
+        Wants: centre, and an iqr other than 0.
+        """
+        return self._row("robust_scale", (centre, iqr), (), name)
+
+    def log1p(self, *, name: str = "") -> Number:
+        """ln(1 + x) [1]; NaN for x <= -1."""
+        return self._row("log1p", (), (), name)
+
+    def clip(self, low: float, high: float, *, name: str = "") -> Number:
+        """Low where it is below, high where it is above, else x [unit of x].
+
+        Wants: low <= high.
+        """
+        return self._row("clip", (low, high), (), name)
+
+    def bucketise(self, *edges: float, name: str = "") -> Number:
+        """How many of the ascending edges are <= x, 0..n [count].
+
+        Wants: 1..256 edges, ascending.
+        """
+        return self._row("bucketise", (*edges,), (), name)
+
+    def one_hot(self, *category: float) -> tuple[Number, ...]:
+        """1 where x is the word (of a number: equals it), else 0, as for a missing one [1].
+
+        Wants: a number; for a text a word.
+        """
+        return tuple(self._row("one_hot", (each,), (), "") for each in category)
+
+    def unknown(self, *categories: float, name: str = "") -> Number:
+        """1 where x is there and none of the words (numbers), else 0 [1]. Beside the one_hot of the same words.
+
+        Wants: 1..256 numbers; for a text 1..1024 words.
+        """
+        return self._row("unknown", (*categories,), (), name)
+
+    def hour(self, offset_min: float, *, name: str = "") -> Number:
+        """Whole hour of the local day, 0..23 [h]; NaN beyond 8.64e15 ms.
+
+        Wants: offset from UTC, whole, -1440 <= offset <= 1440 [min].
+        """
+        return self._row("hour", (offset_min,), (), name)
+
+    def weekday(self, offset_min: float, *, name: str = "") -> Number:
+        """Day of the local week, Monday 0 .. Sunday 6 [1]; NaN beyond 8.64e15 ms.
+
+        Wants: offset from UTC, whole, -1440 <= offset <= 1440 [min].
+        """
+        return self._row("weekday", (offset_min,), (), name)
+
+    def hour_sin(self, offset_min: float, *, name: str = "") -> Number:
+        """sin(2 pi hour / 24) [1].
+
+        Wants: offset from UTC, whole, -1440 <= offset <= 1440 [min].
+        """
+        return self._row("hour_sin", (offset_min,), (), name)
+
+    def hour_cos(self, offset_min: float, *, name: str = "") -> Number:
+        """cos(2 pi hour / 24) [1].
+
+        Wants: offset from UTC, whole, -1440 <= offset <= 1440 [min].
+        """
+        return self._row("hour_cos", (offset_min,), (), name)
+
+    def weekday_sin(self, offset_min: float, *, name: str = "") -> Number:
+        """sin(2 pi weekday / 7) [1].
+
+        Wants: offset from UTC, whole, -1440 <= offset <= 1440 [min].
+        """
+        return self._row("weekday_sin", (offset_min,), (), name)
+
+    def weekday_cos(self, offset_min: float, *, name: str = "") -> Number:
+        """cos(2 pi weekday / 7) [1].
+
+        Wants: offset from UTC, whole, -1440 <= offset <= 1440 [min].
+        """
+        return self._row("weekday_cos", (offset_min,), (), name)
+
+    def product(self, other: Number, *, name: str = "") -> Number:
+        """Product x * y [unit of x times unit of y]."""
+        return self._row("product", (), (), name, (other,))
+
+    def ratio(self, other: Number, *, name: str = "") -> Number:
+        """Quotient x / y; NaN where y is 0, so that an impute after it sees it [unit of x per unit of y]."""
+        return self._row("ratio", (), (), name, (other,))
+
+
+class TextOperators:
+    """What can be asked of a field that holds a text."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def _row(self, op: str, params: tuple[float, ...], words: tuple[str, ...], name: str) -> Number: ...
+
+        def _text(self, op: str, params: tuple[float, ...], words: tuple[str, ...], name: str) -> Text: ...
+
+    def impute(self, *words: str, name: str = "") -> Text:
+        """The value, or the constant (of a text: the word) where it is missing [unit of x].
+
+        Wants: a constant; for a text a word.
+        """
+        return self._text("impute", (), words, name)
+
+    def impute_last(self, *, name: str = "") -> Text:
+        """The value, or the last one of this field that was not missing; before there was one: missing [unit of x]."""
+        return self._text("impute_last", (), (), name)
+
+    def missing(self, *, name: str = "") -> Number:
+        """1 where x is missing, else 0 [1]."""
+        return self._row("missing", (), (), name)
+
+    def one_hot(self, *words: str) -> tuple[Number, ...]:
+        """1 where x is the word (of a number: equals it), else 0, as for a missing one [1].
+
+        Wants: a number; for a text a word.
+        """
+        return tuple(self._row("one_hot", (), (each,), "") for each in words)
+
+    def unknown(self, *words: str, name: str = "") -> Number:
+        """1 where x is there and none of the words (numbers), else 0 [1]. Beside the one_hot of the same words.
+
+        Wants: 1..256 numbers; for a text 1..1024 words.
+        """
+        return self._row("unknown", (), words, name)
+
+    def ordinal(self, other: float, *words: str, name: str = "") -> Number:
+        """Place of x among the words, 0..n-1; `other` where it is none of them or missing [1].
+
+        Wants: the number of any other text, and 1..1024 words.
+        """
+        return self._row("ordinal", (other,), words, name)
+
+    def hash_bucket(self, buckets: float, *, name: str = "") -> Number:
+        """MurmurHash3_x86_32(UTF-8 bytes of x, seed 0) modulo the buckets, 0..buckets-1 [1].
+
+        Wants: a whole number of buckets, 1..16777216.
+        """
+        return self._row("hash_bucket", (buckets,), (), name)

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from edge_runtime import native
 from edge_runtime.contract.program import Channel, Field, Filter, Program
+from edge_runtime.features.cost import cost
 from edge_runtime.features.spec import call
 from edge_runtime.features.units import unit_of
 
 Row = tuple[str, ...]
-HEAD: Row = ("feature", "operator", "of", "unit")
+HEAD: Row = ("feature", "operator", "of", "unit", "cost")
+DERIVED: Row = ("derived", "operator", "of", "unit", "rate", "cost")
 
 
 def describe(program: Program) -> str:
@@ -23,7 +25,7 @@ def describe(program: Program) -> str:
     lines = [_title(program)]
     derived = _derived(program)
     if derived:
-        lines += _columns([("derived", "operator", "of", "unit", "rate"), *derived])
+        lines += _columns([DERIVED, *derived])
     return "\n".join([*lines, *_columns([HEAD, *_features(program)])])
 
 
@@ -36,7 +38,7 @@ def describe_html(program: Program) -> str:
     parts = [f"<p>{html.escape(_title(program))}</p>"]
     derived = _derived(program)
     if derived:
-        parts.append(_table(("derived", "operator", "of", "unit", "rate"), derived))
+        parts.append(_table(DERIVED, derived))
     parts.append(_table(HEAD, _features(program)))
     return "\n".join(parts)
 
@@ -55,6 +57,8 @@ def _title(program: Program) -> str:
         parts.append(f"gaps: {program.timing.policy}, up to {program.timing.most_frames} frames")
     parts.append(f"{len(program.features)} features")
     parts.append(f"{native.state_bytes(program)} bytes of state")
+    if program.channels:
+        parts.append(f"about {thousands(cost(program).total)} instructions a window (x86-64)")
     return ", ".join(parts)
 
 
@@ -62,17 +66,19 @@ def _derived(program: Program) -> list[Row]:
     table = {op.id: op for op in native.operators()}
     series: Sequence[Channel | Filter] = (*program.channels, *program.filters)
     rows: list[Row] = []
+    costs = cost(program)
     for place, each in enumerate(program.filters, len(program.channels)):
         of = ", ".join(series[i].name for i in each.sources)
         made_by = _call(table[each.op], each.params, ())
         rate = f"{native.channel_pace(program, place)[0]:g} Hz"
-        rows.append((each.name, made_by, of, each.unit, rate))
+        spent = thousands(costs.filters[place - len(program.channels)])
+        rows.append((each.name, made_by, of, each.unit, rate, spent))
     units = _field_units(program)
     for field in program.fields:
         if field.op:
             of = ", ".join(program.fields[i].name for i in field.sources)
             made_by = _call(table[field.op], field.params, field.words)
-            rows.append((field.name, made_by, of, units[field.name], ""))
+            rows.append((field.name, made_by, of, units[field.name], "", ""))
     return rows
 
 
@@ -81,14 +87,14 @@ def _features(program: Program) -> list[Row]:
     series: Sequence[Channel | Filter] = (*program.channels, *program.filters)
     units = _field_units(program)
     rows: list[Row] = []
-    for feature in program.features:
+    costs = [*map(thousands, cost(program).features), *[""] * len(program.features)]
+    for feature, spent in zip(program.features, costs, strict=False):
         op = table[feature.op]
         there: Sequence[Channel | Filter | Field] = program.fields if feature.is_row else series
         of = [there[i] for i in (feature.channel, feature.other) if i is not None]
         sources = [units[each.name] if isinstance(each, Field) else each.unit for each in of]
-        rows.append(
-            (feature.name, f"{op.id} {op.name}", ", ".join(each.name for each in of), unit_of(op.unit, sources))
-        )
+        names = ", ".join(each.name for each in of)
+        rows.append((feature.name, f"{op.id} {op.name}", names, unit_of(op.unit, sources), spent))
     return rows
 
 
@@ -104,6 +110,11 @@ def _field_units(program: Program) -> dict[str, str]:
 
 def _call(op: native.Operator, params: Sequence[float], words: Sequence[str]) -> str:
     return f"{op.id} {call(op.name, params, words)}"
+
+
+def thousands(count: float) -> str:
+    """Such as "12 k" or "340"."""
+    return f"{count / 1000:.0f} k" if count >= 9_500 else f"{count / 1000:.1f} k" if count >= 950 else f"{count:.0f}"
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:

@@ -58,23 +58,32 @@ def check_program(program: Program) -> None:
     Raises:
         ContractError: Names the feature, what it asks for and what there is.
     """
-    checked(program)
+    if program.channels:
+        checked(program)
+    else:
+        _check_calls(program)
 
 
 def checked(program: Program) -> tuple[Any, Any]:
-    """`bind(program)`, once `check_program` has nothing against it."""
-    for each in program.filters:
-        _check_call(f"filter {each.name}", each, ("filter",), len(each.sources))
-    for feature in program.features:
-        kinds = ("row",) if feature.is_row else ("window",)
-        _check_call(f"feature {feature.name}", feature, kinds, 1 + (feature.other is not None))
-    checked_rows(program)
+    """`bind(program)` of a program with channels, once `check_program` has nothing against it."""
+    _check_calls(program)
+    if not program.channels:
+        raise ContractError("program: no channel, so no windows", hint="its records are rows: native.Rows")
     bound, keep = bind(program)
     where = ffi.new("uint32_t *")
     status = lib.er_program_check(bound, where)
     if status != lib.ER_OK:
         raise _refused(program, where[0], bound.n_features, status)
     return bound, keep
+
+
+def _check_calls(program: Program) -> None:
+    for each in program.filters:
+        _check_call(f"filter {each.name}", each, ("filter",), len(each.sources))
+    for feature in program.features:
+        kinds = ("row",) if feature.is_row else ("window",)
+        _check_call(f"feature {feature.name}", feature, kinds, 1 + (feature.other is not None))
+    checked_rows(program)
 
 
 def _check_call(what: str, call: Feature | Filter, kinds: tuple[str, ...], n_sources: int) -> None:
@@ -238,7 +247,9 @@ def state_bytes(program: Program, policy: Policy | None = None, *, bins: Sequenc
         ContractError: As `check_program`.
     """
     if policy is None:
-        bound, _keep = checked(program)
-        return int(lib.er_features_size(bound))
+        check_program(program)
+        rows, _rows = checked_rows(program)
+        of_rows = lib.er_row_size(rows) if rows else 0
+        return int(of_rows + (lib.er_features_size(checked(program)[0]) if program.channels else 0))
     config, _keep = config_of(program, policy, bins=bins)
     return int(lib.er_stream_size(config))

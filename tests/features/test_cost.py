@@ -1,0 +1,53 @@
+"""The cost that a table shows before anything runs is near what valgrind counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_runtime.contract.program import Channel, Program
+from edge_runtime.features import build_program
+from edge_runtime.features.cost import cost
+from tools.counting import count, missing
+
+MONITOR = [
+    "mean", "std", "rms", "min", "max", "range", "skewness", "kurtosis", "median", "quantile(0.25)", "quantile(0.75)",
+    "iqr", "zero_crossings", "mad_diff", "autocorrelation(1)", "slope", "spectral_centroid", "band_power(0,1)",
+    "band_power(1,2)", "band_power(2,4)", "spectral_entropy",
+]  # fmt: skip
+WITHIN = 0.3
+
+
+def program(channels: int, window: int, hop: int, *features: str, **derived: str) -> Program:
+    columns = [Channel(name=f"c{i}", unit="g") for i in range(channels)]
+    return build_program(columns, rate_hz=100, window_frames=window, hop_frames=hop, features=features, derived=derived)
+
+
+def programs() -> dict[str, Program]:
+    return {
+        "25 features x 6 channels": program(6, 256, 256, *MONITOR),
+        "the same, half a window a hop": program(6, 256, 128, *MONITOR),
+        "time alone": program(3, 128, 64, "mean", "std", "mad_diff", "zero_crossings", "slope"),
+        "quantiles": program(2, 1000, 500, "median", "iqr", "quantile(0.9)", "mad"),
+        "spectrum": program(3, 512, 256, "spectral_centroid", "spectral_rolloff(0.85)", "dominant_frequency"),
+        "shape": program(4, 100, 50, "skewness", "kurtosis", "hjorth_mobility", "crest_factor"),
+        "filters": program(2, 400, 200, "slow:rms", "slow:max", slow="c0:lowpass(5,0.7071)|highpass(1,0.7071)"),
+        "magnitude": program(3, 240, 120, "m:std", "m:median", m="c0,c1,c2:magnitude"),
+    }
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_the_estimate_is_near_the_count() -> None:
+    """Within 30 %, on programs that the coefficients were not fitted to."""
+    counted = count(list(programs().values()))
+    off = {name: cost(p).total / c - 1 for (name, p), c in zip(programs().items(), counted, strict=True)}
+    print({name: f"{value:+.0%}" for name, value in off.items()})
+    assert all(abs(value) < WITHIN for value in off.values()), off
+
+
+def test_cost_grows_with_channels_and_features() -> None:
+    """One more channel costs as much as the one before; one more feature never costs less than nothing."""
+    totals = [cost(program(n, 256, 128, *MONITOR)).total for n in (1, 2, 3)]
+    assert totals[2] - totals[1] == pytest.approx(totals[1] - totals[0])
+    parts = cost(program(1, 256, 128, *MONITOR))
+    assert min(parts.features) >= 0.0
+    assert len(parts.features) == len(MONITOR)
