@@ -1,5 +1,6 @@
 /* Frames with times through a stream and a walk: one sequence, however it is cut, saved or taken
  * over; run under ASan and UBSan with hostile times. */
+#include "../er_internal.h"
 #include "times.h"
 
 enum { COLUMNS = 2, WINDOW = 12, HOP = 4, FEATURES = 3, FRAMES = 600, MOST = 9, ROWS = 4096 };
@@ -235,6 +236,52 @@ static void test_misuse_is_refused(void)
     CHECK(er_walk_size(&p) == 0 && er_walk_init(&w, &p, mem, sizeof mem) == ER_EINVAL);
 }
 
+/* The bytes of a saved state with another clock in it, the checksum right. */
+static er_status restored_with(er_stream *s, const er_clock *clock, uint64_t *bytes, size_t size)
+{
+    enum { HEADER = 32, CHECK_AT = 24 };
+    unsigned char *body = (unsigned char *)bytes + HEADER;
+    memcpy(body + ((unsigned char *)s->feed.clock - (unsigned char *)s->state), clock,
+           sizeof *clock);
+    const uint64_t check = er_hash(0, body, size - HEADER);
+    memcpy((unsigned char *)bytes + CHECK_AT, &check, sizeof check);
+    return er_stream_restore(s, bytes, size);
+}
+
+static void test_a_clock_that_was_never_saved_is_refused(void)
+{
+    const er_program p = program_of(ER_TIME_HOLD);
+    er_stream *s = make(&p);
+    uint64_t rng = 4, *bytes = malloc(er_stream_save_size(s));
+    const size_t size = er_stream_save_size(s);
+    seen out[64];
+    uint32_t taken_over = 0;
+    play(&s, &p, 0, 45, 45, 0, out);
+    const er_clock good = *s->feed.clock;
+    CHECK(er_stream_save(s, bytes, size) == ER_OK);
+    er_clock bad[5] = {good, good, good, good, {0}};
+    bad[0].number++;
+    bad[1].number = s->windows.fill - 1u;
+    bad[2].at_part = 65536;
+    bad[3].waits = 2;
+    for (int i = 0; i < 5; i++) CHECK(restored_with(s, &bad[i], bytes, size) == ER_EFORMAT);
+    CHECK(memcmp(s->feed.clock, &good, sizeof good) == 0);
+    CHECK(restored_with(s, &good, bytes, size) == ER_OK);
+    for (int round = 0; round < 20000;
+         round++) { /* what is taken over must be safe to go on from */
+        er_clock any = good;
+        for (int k = 0; k < 3; k++)
+            ((unsigned char *)&any)[rng_below(&rng, sizeof any)] = (unsigned char)rng_next(&rng);
+        if (restored_with(s, &any, bytes, size) != ER_OK) continue;
+        taken_over++;
+        uint32_t taken;
+        er_decision d;
+        if (er_step_at(s, x, times_us, 40, &taken, &d) == ER_SCORES) er_decide(s, &(double){1}, &d);
+    }
+    CHECK(taken_over > 100);
+    free(bytes), free(s);
+}
+
 int main(void)
 {
     uint64_t rng = 9;
@@ -245,5 +292,6 @@ int main(void)
     test_adopt_goes_on_in_the_middle_of_a_fill();
     test_a_reset_empties_the_votes();
     test_misuse_is_refused();
+    test_a_clock_that_was_never_saved_is_refused();
     return 0;
 }

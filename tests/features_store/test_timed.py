@@ -19,6 +19,7 @@ from edge_runtime.contract.manifest import Policy
 from edge_runtime.contract.program import Channel, Feature, Program
 from edge_runtime.contract.timing import TIME_POLICIES, Timing
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.features import ProgramBuilder
 from tests.datasets.sample import edit, write_project
 
 
@@ -167,3 +168,29 @@ def test_a_row_labelled_by_its_place_on_the_grid_is_caught(monkeypatch: pytest.M
     monkeypatch.setattr(native, "batch_at", by_place)
     with pytest.raises(AssertionError):
         test_a_row_counts_only_if_all_frames_that_it_has_to_do_with_have_its_label()
+
+
+def test_the_builder_says_the_same_as_the_project(tmp_path: Path) -> None:
+    project = load_project(timed_project(tmp_path, "mark"))
+    builder = ProgramBuilder(rate_hz=10, window_frames=16, hop_frames=8, timing=Timing(policy="mark", most_frames=6))
+    both = builder.group(builder.channel("x", unit="g", scale=0.5), builder.channel("y", unit="1", offset=1.0))
+    both.mean()
+    both.std()
+    both.max()
+    both.mad_diff()
+    assert builder.build().digest == project.program().digest
+    assert "gaps: mark, up to 6 frames" in builder.describe()
+
+
+def test_a_program_from_a_file_brings_its_timing(tmp_path: Path) -> None:
+    path = timed_project(tmp_path)
+    program = load_project(path).program()
+    (tmp_path / "program.json").write_bytes(program.to_bytes())
+    head, rest = path.read_text(encoding="utf-8").split("[features]\n")
+    path.write_text(
+        f'{head}[features]\nprogram = "program.json"\n\n[split]{rest.split("[split]")[1]}', encoding="utf-8"
+    )
+    assert load_project(path).program() == program
+    edit(path, 'program = "program.json"', 'program = "program.json"\n[features.timing]\npolicy = "none"')
+    with pytest.raises(UsageError, match=r"features\.timing: want nothing beside features\.program"):
+        load_project(path)
