@@ -115,16 +115,17 @@ static int moving_median_state_ok(const void *state, const void *table, const fl
     return m->at < (uint32_t)param[0] && m->started <= 1;
 }
 
-/* The first of n ascending keys that is not below `key`; n where there is none. */
+/* The first of n ascending keys, n > 0, that is not below `key`; n where there is none. Without a
+ * branch on what is found: no CPU could guess it. */
 static uint32_t place_of(const uint32_t *keys, uint32_t n, uint32_t key)
 {
     uint32_t from = 0;
-    while (n > 0) {
-        const uint32_t half = n / 2, is_below = keys[from + half] < key;
-        from = is_below ? from + half + 1 : from;
-        n = is_below ? n - half - 1 : half;
+    while (n > 1) {
+        const uint32_t half = n / 2;
+        from += (uint32_t)(keys[from + half - 1] < key) * half;
+        n -= half;
     }
-    return from;
+    return from + (keys[from] < key);
 }
 
 /* Safe whatever is in `keys`: a restored state may hold anything. */

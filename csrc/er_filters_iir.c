@@ -131,7 +131,7 @@ static void ema_design(void *table, const float *param, float rate_hz)
 
 static void ema(const er_run *r)
 {
-    memory *m = r->state;
+    memory m = *(memory *)r->state;
     const double alpha = *(const double *)r->table;
     for (uint32_t i = 0; i < r->n; i++) {
         const float x = r->in[0][i];
@@ -139,11 +139,12 @@ static void ema(const er_run *r)
             r->out[i] = er_nan();
             continue;
         }
-        const double y = m->started ? m->a + alpha * ((double)x - m->a) : (double)x;
-        m->a = is_faint(x, y) ? 0.0 : y;
-        m->started = 1;
-        r->out[i] = (float)y;
+        if (!m.started) m = (memory){(double)x, 0.0, 1};
+        m.a += alpha * ((double)x - m.a);
+        r->out[i] = (float)m.a;
+        if (is_faint(x, m.a)) m.a = 0.0;
     }
+    *(memory *)r->state = m;
 }
 
 /* ---- biquads: Bristow-Johnson, Cookbook formulae for audio EQ biquad filter coefficients, 1994;
