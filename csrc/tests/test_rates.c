@@ -178,6 +178,12 @@ static void test_bad_shapes_are_refused(void)
     REFUSED(g.p.hop = 40; g.channels[1].every = 40);
     rig g = make();
     CHECK(check(&g, NULL) == ER_OK && er_program_check(NULL, &where) == ER_EINVAL && where == 0);
+    float rate;
+    uint16_t window;
+    g.channels[1].every = 3;
+    CHECK(er_program_channel(&g.p, 0, &rate, &window) == ER_EINVAL);
+    g.channels[1].every = 2;
+    CHECK(er_program_channel(&g.p, 1, &rate, &window) == ER_OK && rate == 10 && window == 20);
     g.p.channels = NULL;
     CHECK(er_program_check(&g.p, NULL) == ER_EINVAL);
     CHECK(check(&g, NULL) == ER_OK);
@@ -200,6 +206,33 @@ static void test_features_of_bad_channels_are_refused(void)
     CHECK(check(&g, &where) == ER_EINVAL && where == 1);
     g = make(), g.features[1].param[3] = 1;
     CHECK(check(&g, &where) == ER_EINVAL && where == 1);
+}
+
+static void test_two_channels_of_a_feature_have_one_rate(void)
+{
+    static uint64_t memory[1 << 12];
+    static float x[40 * 3], out[2];
+    uint32_t where, nan = 0x7fc00000u, bits;
+    uint64_t rng = 13;
+    rig g = make();
+    for (int i = 0; i < 40 * 3; i++) x[i] = rng_unit(&rng);
+    g.features[1] = (er_feature){44, 0, 1, 0, {0}}; /* correlation */
+    CHECK(check(&g, &where) == ER_ERATE && where == 1);
+    g.features[1].other = 3;
+    CHECK(check(&g, &where) == ER_EINVAL && where == 1);
+    g.filters[0] = filter(DECIMATE, 2, 0, 1, 0, 0); /* column 0 at the rate of column 1 */
+    g.p.n_filters = 1;
+    g.features[1].channel = 1;
+    CHECK(check(&g, &where) == ER_OK);
+    CHECK(er_features_batch(&g.p, x, 40, out, 1, memory, sizeof memory) == ER_OK);
+    CHECK(out[1] > -1 && out[1] < 1 && out[1] != 0);
+    g.features[0] = (er_feature){48, 0, 2, 0, {3}}; /* lag_correlation: with scratch for a pair */
+    CHECK(er_features_batch(&g.p, x, 40, out, 1, memory, sizeof memory) == ER_OK);
+    CHECK(out[0] > -1 && out[0] < 1 && out[0] != 0);
+    memcpy(&x[4 * 3], &nan, 4);
+    CHECK(er_features_batch(&g.p, x, 40, out, 1, memory, sizeof memory) == ER_OK);
+    memcpy(&bits, &out[1], 4);
+    CHECK(bits == nan);
 }
 
 static void test_a_batch_checks_its_arguments(void)
@@ -316,6 +349,7 @@ int main(void)
     test_bad_filters_are_refused_by_index();
     test_bad_shapes_are_refused();
     test_features_of_bad_channels_are_refused();
+    test_two_channels_of_a_feature_have_one_rate();
     test_a_batch_checks_its_arguments();
     test_plans_are_shared();
     return 0;
