@@ -316,7 +316,7 @@ static void test_a_slow_channel_gives_what_it_gives_alone(void)
     CHECK(er_features_batch(&g.p, x, 400, out, 19, memory, sizeof memory) == ER_OK);
     CHECK(memcmp(out, alone, sizeof out) == 0);
     const er_policy policy = {1, 1, 1, 0, {0}};
-    const er_config c = {&g.p, &policy, NULL, NULL};
+    const er_config c = {.program = &g.p, .policy = &policy};
     const double score = 1;
     er_stream *s;
     CHECK(er_stream_init(&s, &c, block, sizeof block) == ER_OK);
