@@ -318,13 +318,16 @@ static void test_a_slow_channel_gives_what_it_gives_alone(void)
     const er_policy policy = {1, 1, 1, 0, {0}};
     const er_config c = {.program = &g.p, .policy = &policy};
     const double score = 1;
-    er_stream *s;
-    CHECK(er_stream_init(&s, &c, block, sizeof block) == ER_OK);
-    for (uint32_t at = 0, row = 0, taken; at < 400; at++) {
-        er_decision d;
-        if (er_step(s, x + (size_t)at * 3, 1, &taken, &d) == ER_AGAIN) continue;
-        CHECK(er_decide(s, &score, &d) == ER_OK);
-        CHECK(memcmp(er_stream_features(s), alone + 2 * row++, 8) == 0);
+    for (uint32_t cut = 1; cut < 8; cut++) {
+        er_stream *s;
+        CHECK(er_stream_init(&s, &c, block, sizeof block) == ER_OK);
+        for (uint32_t at = 0, row = 0, taken; at < 400; at += taken) {
+            er_decision d;
+            const uint32_t n = 400 - at < cut ? 400 - at : cut;
+            if (er_step(s, x + (size_t)at * 3, n, &taken, &d) == ER_AGAIN) continue;
+            CHECK(er_decide(s, &score, &d) == ER_OK);
+            CHECK(memcmp(er_stream_features(s), alone + 2 * row++, 8) == 0);
+        }
     }
 }
 
