@@ -174,7 +174,7 @@ def test_messages_that_find_no_room_are_counted(broker: Broker, monkeypatch: pyt
         monkeypatch.setattr("edge_runtime.transport.link.INBOX", 0)
         for _ in range(3):
             reading.client.publish(TOPIC, b"[1,2]")
-        assert until(lambda: counts_of(reading.source) == {"dropped": 3})
+        assert until(lambda: counts_of(reading.source).get("dropped", 0) >= 3)  # hellos may be among them
         monkeypatch.undo()
         reading.client.publish(TOPIC, b"[3,4]")
         assert reading.wait(1) == [[3, 4]]
