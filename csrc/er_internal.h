@@ -189,7 +189,8 @@ enum {
     ER_NEED_SPECTRUM = 2,
     ER_NEED_VALUES = 4,
     ER_NEED_PAIR = 8,
-    ER_NEED_MEL = 16
+    ER_NEED_MEL = 16,
+    ER_NEED_COSINES = 32 /* beside ER_NEED_MEL: row param[0] of its cosines */
 };
 
 typedef struct er_kernel {
@@ -264,7 +265,9 @@ typedef struct er_mel {
     er_spectrum spectrum;      /* of a frame, Hann                            */
     er_triangle *triangles;    /* [mels]                                      */
     float *weight;             /* [frame+2]                                   */
-    float *cosine;             /* [4 mels], cos(2 pi j / 4 mels)              */
+    uint32_t rows, half;       /* cosines that were asked; (mels+1)/2         */
+    float *cosine;             /* [rows][half], of the orthonormal DCT-II     */
+    float *even, *odd;         /* [half], level[b] +- level[mels-1-b]         */
     float *sum;                /* [mels], of one frame                        */
     double *power;             /* [mels], mean over the frames [x^2/Hz]       */
     double *level;             /* [mels], mean of their decibels [dB]         */

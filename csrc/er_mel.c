@@ -39,12 +39,27 @@ static int is_first(const er_program *p, const er_pace *pace, uint32_t i)
     return 1;
 }
 
+/* Cosines up to the highest coefficient asked. */
+static uint32_t rows_of(const er_program *p, const er_pace *pace, const er_mel *m)
+{
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < p->n_features; i++) {
+        const er_feature *f = &p->features[i];
+        if (!(er_kernel_find(f->op)->needs & ER_NEED_COSINES)) continue;
+        const er_mel other = key_of(p, pace, f);
+        if (is_same(m, &other) && (uint32_t)f->param[0] >= rows) rows = (uint32_t)f->param[0] + 1;
+    }
+    return rows;
+}
+
 static void carve(er_mel *m, er_arena *a)
 {
     er_spectrum_carve(&m->spectrum, m->frame, ER_TAPER_HANN, a);
     m->triangles = er_carve(a, m->mels * sizeof *m->triangles);
     m->weight = er_carve(a, (m->frame + 2u) * sizeof *m->weight); /* a bin is under two at most */
-    m->cosine = er_carve(a, 4u * m->mels * sizeof *m->cosine);
+    m->cosine = er_carve(a, m->rows * m->half * sizeof *m->cosine);
+    m->even = er_carve(a, m->half * sizeof *m->even);
+    m->odd = er_carve(a, m->half * sizeof *m->odd);
     m->sum = er_carve(a, m->mels * sizeof *m->sum);
     m->power = er_carve(a, m->mels * sizeof *m->power);
     m->level = er_carve(a, m->mels * sizeof *m->level);
@@ -59,6 +74,8 @@ er_mel *er_mels_carve(const er_program *p, const er_pace *pace, er_arena *a, uin
     for (uint32_t i = 0, at = 0; i < p->n_features; i++) {
         if (!needs_mel(&p->features[i]) || !is_first(p, pace, i)) continue;
         er_mel m = key_of(p, pace, &p->features[i]);
+        m.rows = rows_of(p, pace, &m);
+        m.half = (m.mels + 1u) / 2;
         carve(&m, a);
         if (a->base) mels[at++] = m;
     }
@@ -102,6 +119,15 @@ static uint32_t make_triangle(const er_mel *m, const double f[3], er_triangle *t
     return made;
 }
 
+/* Left half of row k of the orthonormal DCT-II: the right one mirrors it, with k's sign. */
+static void make_cosines(const er_mel *m, uint32_t k, float *row)
+{
+    const uint32_t whole = 4u * m->mels;
+    const float size = __builtin_sqrtf((k ? 2.0f : 1.0f) / (float)m->mels);
+    for (uint32_t b = 0; b < m->half; b++)
+        row[b] = size * er_turn(k * (2 * b + 1) % whole, whole).re;
+}
+
 void er_mel_init(er_mel *m)
 {
     const double top = mel_of((double)m->rate_hz / 2.0), step = top / (m->mels + 1.0);
@@ -114,7 +140,7 @@ void er_mel_init(er_mel *m)
         m->triangles[b].n = (uint16_t)n;
         at += n;
     }
-    for (uint32_t j = 0; j < 4u * m->mels; j++) m->cosine[j] = er_turn(j, 4u * m->mels).re;
+    for (uint32_t k = 0; k < m->rows; k++) make_cosines(m, k, m->cosine + k * m->half);
 }
 
 /* ---- energies ---- */
@@ -122,23 +148,57 @@ void er_mel_init(er_mel *m)
 #define PRODUCT(i) (t->x[i] * t->w[i])
 ER_DEFINE_SUM(sum_products, PRODUCT)
 
+/* sum x[i] * w[i], n <= ER_SUM_BLOCK: the order of er_sum.h, without a call for a few terms. */
+static inline float sum_few(const float *x, const float *w, uint32_t n)
+{
+    float lane[ER_SUM_LANES] = {0};
+    uint32_t i = 0;
+    for (; i + ER_SUM_LANES <= n; i += ER_SUM_LANES)
+        for (uint32_t l = 0; l < ER_SUM_LANES; l++) lane[l] += x[i + l] * w[i + l];
+    for (uint32_t l = 0; i + l < n; l++) lane[l] += x[i + l] * w[i + l];
+    return er_sum_tree(lane);
+}
+
 /* sum[] <- the energies of one frame. */
 static void frame_of(er_mel *m, const float *x)
 {
     er_spectrum_run_whole(&m->spectrum, x);
     for (uint32_t b = 0; b < m->mels; b++) {
         const er_triangle t = m->triangles[b];
-        m->sum[b] = (float)sum_products(
-            &(er_terms){.x = m->spectrum.power + t.from, .w = m->weight + t.at}, t.n);
+        const float *power = m->spectrum.power + t.from, *weight = m->weight + t.at;
+        m->sum[b] = t.n <= ER_SUM_BLOCK
+                        ? sum_few(power, weight, t.n)
+                        : (float)sum_products(&(er_terms){.x = power, .w = weight}, t.n);
     }
 }
 
 /* 10 log10 of x, at least 1e-10 (librosa.power_to_db, ref=1, amin=1e-10, top_db=None); not finite
  * where x is not. */
-static double decibels(float x)
+static float decibels(float x)
 {
     const float least = x < 1e-10f ? 1e-10f : x;
-    return 3.010299956639811952 * er_log2(least) + (double)(x - x);
+    return 3.01029996f * er_log2f(least) + (x - x);
+}
+
+/* power[], level[] += the energies of a frame and their decibels. */
+static void add_frame(size_t n, const float *restrict sum, double *restrict power,
+                      double *restrict level)
+{
+    for (size_t b = 0; b < n; b++) {
+        power[b] += (double)sum[b];
+        level[b] += (double)decibels(sum[b]);
+    }
+}
+
+/* even, odd <- level and its mirror image, added and taken off; the middle one is its own. */
+static void fold(er_mel *m)
+{
+    for (uint32_t b = 0; b < m->half; b++) {
+        const uint32_t far = m->mels - 1u - b;
+        const double mirrored = far == b ? 0.0 : m->level[far];
+        m->even[b] = (float)(m->level[b] + mirrored);
+        m->odd[b] = (float)(m->level[b] - mirrored);
+    }
 }
 
 er_mel *er_view_mel(er_view *v, const float *param)
@@ -155,9 +215,9 @@ er_mel *er_view_mel(er_view *v, const float *param)
     for (uint32_t b = 0; b < m->mels; b++) m->power[b] = m->level[b] = 0.0;
     for (uint32_t i = 0; i < n_frames; i++) {
         frame_of(m, v->x + (size_t)i * m->hop);
-        for (uint32_t b = 0; b < m->mels; b++) m->power[b] += (double)m->sum[b];
-        for (uint32_t b = 0; b < m->mels; b++) m->level[b] += decibels(m->sum[b]);
+        add_frame(m->mels, m->sum, m->power, m->level);
     }
     for (uint32_t b = 0; b < m->mels; b++) m->power[b] /= n_frames, m->level[b] /= n_frames;
+    fold(m);
     return m;
 }

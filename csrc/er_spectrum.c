@@ -147,9 +147,22 @@ void er_spectrum_run(er_spectrum *s, const float *x, float mean)
     s->power[0] = s->weight ? mean * mean + rest * rest : (mean + rest) * (mean + rest);
 }
 
+/* Rounded once as well, a product of two floats needs no double. */
+static void fill_whole(size_t m, float *restrict re, float *restrict im, const float *restrict x,
+                       const float *restrict w)
+{
+    for (size_t i = 0; i < m; i++) {
+        re[i] = x[2 * i] * w[2 * i];
+        im[i] = x[2 * i + 1] * w[2 * i + 1];
+    }
+}
+
 void er_spectrum_run_whole(er_spectrum *s, const float *x)
 {
-    fill_tapered(s, x, 0.0);
+    if (s->n % 2 == 0)
+        fill_whole(s->fft.m, s->fft.work[0].re, s->fft.work[0].im, x, s->weight);
+    else
+        fill_tapered(s, x, 0.0);
     const float rest = transform(s);
     s->power[0] = rest * rest;
 }
