@@ -158,9 +158,8 @@ static int clock_of(double ms, double offset_min, int *hour, int *weekday)
 static double sine(int part, int of)
 {
     double s, c;
-    if (2 * part > of) return -sine(of - part, of);
-    er_sincos_turn((double)part / of, &s, &c);
-    return s;
+    er_sincos_turn((double)(2 * part > of ? of - part : part) / of, &s, &c);
+    return 2 * part > of ? -s : s;
 }
 
 static double cosine(int part, int of)
