@@ -58,17 +58,12 @@ def check_program(program: Program) -> None:
     Raises:
         ContractError: Names the feature, what it asks for and what there is.
     """
-    if program.channels:
-        checked(program)
-    else:
-        _check_calls(program)
+    checked(program)
 
 
 def checked(program: Program) -> tuple[Any, Any]:
-    """`bind(program)` of a program with channels, once `check_program` has nothing against it."""
+    """`bind(program)`, once `check_program` has nothing against it."""
     _check_calls(program)
-    if not program.channels:
-        raise ContractError("program: no channel, so no windows", hint="its records are rows: native.Rows")
     bound, keep = bind(program)
     where = ffi.new("uint32_t *")
     status = lib.er_program_check(bound, where)

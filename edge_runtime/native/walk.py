@@ -64,6 +64,8 @@ def batch_at(program: Program, frames: Floats, times: Times) -> Walked:
     fpu_check()
     data, n, _frames = floats(frames, what="frames")
     width = len(program.channels)
+    if not width:
+        raise ValueError("batch_at: the program has no channels, only fields: native.Rows makes its features")
     n_frames, rest = divmod(n, width)
     if rest:
         raise ValueError(f"frames: {n} values are no whole number of frames of {width} channels")
