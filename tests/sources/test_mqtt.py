@@ -172,12 +172,11 @@ def test_what_the_broker_retained_is_old(broker: Broker) -> None:
 def test_messages_that_find_no_room_are_counted(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(opened(broker)) as reading:
         monkeypatch.setattr("edge_runtime.transport.link.INBOX", 0)
-        for _ in range(3):
-            reading.client.publish(TOPIC, b"[1,2]")
-        assert until(lambda: counts_of(reading.source).get("dropped", 0) >= 3)  # hellos may be among them
+        reading.client.publish(TOPIC, b"[1,2]")
+        assert until(lambda: counts_of(reading.source).get("dropped", 0) > 0)  # it, or a late hello
         monkeypatch.undo()
         reading.client.publish(TOPIC, b"[3,4]")
-        assert reading.wait(1) == [[3, 4]]
+        assert until(lambda: [3.0, 4.0] in reading.frames), "it goes on"
 
 
 def test_a_broker_that_goes_is_told_and_a_new_source_reads_on(tmp_path: Path) -> None:
