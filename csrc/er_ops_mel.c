@@ -9,6 +9,12 @@ static float op_mel(er_view *v, const float *param)
     return (float)er_view_mel(v, param)->power[(uint32_t)param[0]];
 }
 
+/* The same in decibels, mean of the frames' decibels [dB], -100... */
+static float op_log_mel(er_view *v, const float *param)
+{
+    return (float)er_view_mel(v, param)->level[(uint32_t)param[0]];
+}
+
 #define PRODUCT(i) (t->x[i] * t->w[i])
 ER_DEFINE_SUM(sum_products, PRODUCT)
 
@@ -32,5 +38,6 @@ static const er_kernel ROWS[] = {
     ER_OP(51, mel, 4, "x^2/Hz", LIMITS("band"), mel, ER_NEED_MEL, 3, 10, 32, 16),
     ER_OP(52, mfcc, 4, "dB", LIMITS("coefficient"), mel, ER_NEED_MEL | ER_NEED_COSINES, 1, 10, 32,
           16),
+    ER_OP(53, log_mel, 4, "dB", LIMITS("band"), mel, ER_NEED_MEL, 3, 10, 32, 16),
 };
 const er_table er_ops_mel = {ROWS, sizeof ROWS / sizeof *ROWS};

@@ -276,6 +276,13 @@ class SeriesOperators:
         """
         return self._feature("mfcc", (coefficient, mels, frame, hop), name)
 
+    def log_mel(self, band: float, mels: float, frame: float, hop: float, *, name: str = "") -> str:
+        """Mel energy in decibels, 10 log10 of at least 1e-10, the mean over the window's frames, -100.. [dB].
+
+        Wants: whole numbers: 0 <= band < mels <= 256, 2 <= frame <= window and 1 <= hop <= window [frames].
+        """
+        return self._feature("log_mel", (band, mels, frame, hop), name)
+
     def calibrate(
         self, scale: float, offset: float, *, name: str = "", unit: str | None = None, taper: str = "none"
     ) -> Series:
@@ -602,6 +609,13 @@ class GroupOperators:
         Wants: whole numbers: 0 <= coefficient < mels <= 256, 2 <= frame <= window and 1 <= hop <= window [frames].
         """
         return tuple(each._feature("mfcc", (coefficient, mels, frame, hop), "") for each in self._each())
+
+    def log_mel(self, band: float, mels: float, frame: float, hop: float) -> tuple[str, ...]:
+        """Mel energy in decibels, 10 log10 of at least 1e-10, the mean over the window's frames, -100.. [dB].
+
+        Wants: whole numbers: 0 <= band < mels <= 256, 2 <= frame <= window and 1 <= hop <= window [frames].
+        """
+        return tuple(each._feature("log_mel", (band, mels, frame, hop), "") for each in self._each())
 
     def calibrate(self, scale: float, offset: float, *, unit: str | None = None, taper: str = "none") -> Group:
         """Scaled and moved, x * scale + offset [unit that the program gives it].

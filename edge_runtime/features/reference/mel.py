@@ -77,6 +77,29 @@ def _decibels(energy: Values) -> Values:
     return db
 
 
+def _log_mel_error(w: Window, band: float, mels: float, frame: float, hop: float) -> float:
+    energy, off = (each[:, int(band)] for each in _energies(w, int(mels), int(frame), int(hop)))
+    db = _decibels(energy)
+    errors = np.maximum(_decibels(energy + off) - db, db - _decibels(np.maximum(energy - off, 0)))
+    return float(np.mean(errors + 1e-6 * np.abs(db)))
+
+
+@op(53, Tolerance(atol=1.0, of=_log_mel_error), tries=TRIES)
+def log_mel(w: Window, band: float, mels: float, frame: float, hop: float) -> float:
+    """Mel energy in decibels, 10 log10 of at least 1e-10, the mean over the window's frames, -100.. [dB].
+
+    Args:
+        w: The window.
+        band: As of mel.
+        mels: As of mel.
+        frame: As of mel.
+        hop: As of mel.
+
+    Source: librosa.power_to_db(mel energies, ref=1, amin=1e-10, top_db=None).
+    """
+    return float(np.mean(_decibels(_energies(w, int(mels), int(frame), int(hop))[0][:, int(band)])))
+
+
 def _row(coefficient: int, mels: int) -> Values:
     """One row of the orthonormal DCT-II."""
     angles = np.pi * coefficient * (2 * np.arange(mels) + 1) / (2 * mels)
