@@ -5,14 +5,13 @@ It is kept as a Delta table named by the two digests that determine it, and read
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cloud_trainer.datasets import DatasetVersion, Progress, Recording, load, read_frames, read_records
 from cloud_trainer.features.cells import cells_of
+from cloud_trainer.features.engines import run, windows_of
 from cloud_trainer.features.timed import timed_rows
 from edge_runtime import native
 from edge_runtime.errors import ContractError
@@ -51,17 +50,31 @@ class FeatureTable:
 
 
 def materialise(
-    ws: Workspace, dataset: DatasetVersion, program: Program, *, progress: Progress | None = None
+    ws: Workspace,
+    dataset: DatasetVersion,
+    program: Program,
+    *,
+    engine: str = "threads",
+    progress: Progress | None = None,
 ) -> FeatureTable:
     """The labelled windows of `dataset`, by recording and window; those of records come last.
 
+    Args:
+        ws: Where the table is kept, and read from if it is there.
+        dataset: Recordings, or records of the fleet.
+        program: For the dataset's channels.
+        engine: "threads" over recordings, or "dask": a task a partition, by the workers of a `distributed.Client` where
+            there is one (extra `[dask]`). The bits are the same.
+        progress: Called with what is done; by threads alone.
+
     Raises:
+        UsageError: There is no such engine, or Dask is not installed.
         ContractError: The program's channels or rate are not the dataset's, an operator is unknown, a recording
             is shorter than a window, a feature is not finite, or records were made by another program.
     """
     import numpy as np
 
-    parts = [_rows_of(ws, each, program, progress) for each in _with_parents(ws, dataset, program)]
+    parts = [_rows_of(ws, each, program, engine, progress) for each in _with_parents(ws, dataset, program)]
     code = {label: i for i, label in enumerate(dataset.labels)}
     return FeatureTable(
         x=np.ascontiguousarray(np.concatenate([part.x for part in parts])),
@@ -104,7 +117,7 @@ def _with_parents(ws: Workspace, dataset: DatasetVersion, program: Program) -> l
     return list(found.values())
 
 
-def _rows_of(ws: Workspace, dataset: DatasetVersion, program: Program, progress: Progress | None) -> _Rows:
+def _rows_of(ws: Workspace, dataset: DatasetVersion, program: Program, engine: str, progress: Progress | None) -> _Rows:
     records = read_records(ws, dataset)
     if records is not None:
         import numpy as np
@@ -125,7 +138,7 @@ def _rows_of(ws: Workspace, dataset: DatasetVersion, program: Program, progress:
     name = cache_name(dataset, program)
     if not ws.tables.exists(name):
         native.check_program(program)
-        rows = _compute(read_frames(ws, dataset), program, progress)
+        rows = _compute(read_frames(ws, dataset), program, engine, progress)
         _check_finite(rows, program)
         ws.tables.replace(name, _columns(rows))
     return _read(ws, name, len(program.features))
@@ -155,15 +168,10 @@ def _check_channels(dataset: DatasetVersion, program: Program) -> None:
             )
 
 
-def _compute(recordings: Sequence[Recording], program: Program, progress: Progress | None) -> _Rows:
+def _compute(recordings: Sequence[Recording], program: Program, engine: str, progress: Progress | None) -> _Rows:
     import numpy as np
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        parts = []
-        for done, part in enumerate(pool.map(lambda recording: _windows(recording, program), recordings), 1):
-            parts.append(part)
-            if progress:
-                progress("computing features", done, len(recordings))
+    parts = run(engine, _windows, recordings, program, progress)
     return _Rows(
         x=np.concatenate([part.x for part in parts]),
         label=[label for part in parts for label in part.label],
@@ -211,8 +219,7 @@ def _vectors(recording: Recording, program: Program) -> npt.NDArray[np.float32]:
     n_cells = sum(feature.is_row for feature in program.features)
     parts = []
     if n_cells < len(program.features):
-        values = native.batch(program, np.ascontiguousarray(recording.frames).reshape(-1).data)
-        parts.append(np.frombuffer(values, dtype=np.float32).reshape(-1, len(program.features) - n_cells))
+        parts.append(windows_of(recording.frames, program))
     if n_cells:
         parts.append(cells_of(program, recording.fields)[program.window_frames - 1 :: program.hop_frames])
     return np.concatenate(parts, axis=1)
