@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from edge_runtime.contract.bundle import Bundle
 from edge_runtime.contract.manifest import Budget
-from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for
+from edge_runtime.engines import Engine, advance, blank_record, open_engine, program_of, stream_for
 from edge_runtime.errors import BudgetError, UsageError
 from edge_runtime.native import Stream
 
@@ -73,6 +73,8 @@ def latency_of(bundle: Bundle) -> Latency:
     n = program.window_frames + WINDOWS * program.hop_frames
     noise = (((i * 2654435761) >> 8 & 0xFFFF) / 65536 for i in range(n * len(program.channels)))
     frames = memoryview(array("f", noise))
+    if program.record:
+        stream.record(blank_record(program))
     rounds = [_round(stream, engine, frames, n=n, hop=program.hop_frames) for _ in range(ROUNDS)]
     return min(rounds, key=lambda each: each.p99_us)
 

@@ -34,7 +34,7 @@ MAX_SOURCES: Final = 8
 MAX_PARAMS: Final = 256
 MAX_WORDS: Final = 1024
 FIRST_ROW_OP: Final = 2000
-"""Operator ids from here on read fields of a record, those below read channels."""
+"""Operator ids of this and the next 999 read fields of a record, all others read channels."""
 TAPERS: Final = ("none", "hann", "hamming")
 FIELD_KINDS: Final = ("number", "text")
 MAX_FEATURES: Final = 1024
@@ -173,7 +173,7 @@ class Feature:
     @property
     def is_row(self) -> bool:
         """It reads fields, not a window."""
-        return self.op >= FIRST_ROW_OP
+        return FIRST_ROW_OP <= self.op < FIRST_ROW_OP + 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

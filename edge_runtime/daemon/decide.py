@@ -20,6 +20,7 @@ from edge_runtime.contract.program import Program
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.daemon.losses import Losses
 from edge_runtime.daemon.period import Period
+from edge_runtime.daemon.records import Context, RecordSource, fixed_record, has_rows
 from edge_runtime.daemon.steady import SteadySource
 from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for
 from edge_runtime.errors import ContractError
@@ -102,15 +103,17 @@ class Runner(threading.Thread):
         sinks: Sequence[Sink],
         submit: Submit,
         report: Report,
+        context: Context | None = None,
         checkpoint: tuple[bytes, Loaded | None] | None = None,
     ) -> None:
-        """Open the source; *checkpoint* is the saved state with the bundle that made it, None where that is gone."""
+        """Open the source; `context` has facts of the device by field, `checkpoint` the state and who made it."""
         super().__init__(name=f"decide-{config.name}", daemon=True)
         self.config = config
         self.failure: Exception | None = None
         self.checkpoint = checkpoint
         self._loaded = loaded
         self._device, self._epoch = device, epoch
+        self._context = context or {}
         self._sinks, self._submit, self._report = list(sinks), submit, report
         self._is_live, self._may_wait = is_live(config.source), may_wait(config.source)
         self._losses = Losses()
@@ -126,6 +129,7 @@ class Runner(threading.Thread):
         self._pace: tuple[float, int] | None = None
         if checkpoint is not None:
             self._restore(*checkpoint)
+        self._state_facts()
         self._source = SteadySource(
             self._open_source,
             is_live=self._is_live,
@@ -201,6 +205,7 @@ class Runner(threading.Thread):
         self._base_frames, self._base_windows = self._frame(), self.windows
         self._clock_past += _clock_of(self._loaded.stream)
         self._loaded = load(self._loaded.bundle)
+        self._state_facts()
         self._period = self._new_period(self._loaded)
         self._period.marks.period, self._period.marks.drops = marks.period, marks.drops
         self._report(self.config.name, "gap", {"reason": reason, "window": self.windows})
@@ -252,14 +257,14 @@ class Runner(threading.Thread):
         return times
 
     def _decide(self, frames: memoryview, n_frames: int, times: memoryview | None) -> None:
-        start = 0
+        start, records = 0, self._source.records
         while start < n_frames:
             if self._take_over():
                 self._source.seek(self._frame())  # the rest of the block belongs to the new bundle's source
                 return
             before = time.perf_counter_ns()
             taken, decision = advance(
-                self._loaded.stream, self._loaded.engine, frames, start, n_frames - start, times=times
+                self._loaded.stream, self._loaded.engine, frames, start, n_frames - start, times=times, records=records
             )
             start += taken
             if decision is not None:
@@ -297,6 +302,7 @@ class Runner(threading.Thread):
         reopen = False
         try:
             _same_channels(old.program, new.program)
+            _same_rows(old.program, new.program, self._context)
             new.stream.adopt(old.stream)
         except ContractError as why:  # another window or other channels: it must start with an empty window
             self._base_frames, self._base_windows = self._frame(), window
@@ -305,6 +311,7 @@ class Runner(threading.Thread):
             self._report(self.config.name, "gap", {"reason": str(why), "window": window})
         marks = self._period.marks
         self._loaded = new
+        self._state_facts()
         self._period = self._new_period(new)
         self._period.marks.period, self._period.marks.drops = marks.period, marks.drops
         if reopen:
@@ -429,13 +436,20 @@ class Runner(threading.Thread):
             hop_s=loaded.program.hop_frames / loaded.program.rate_hz,
         )
 
+    def _state_facts(self) -> None:
+        """Set the record that the device's context makes; it stands beside every window."""
+        record = fixed_record(self._loaded.program, self._context, stream=self.config.name)
+        if record is not None:
+            self._loaded.stream.record(record)
+
     def _open_source(self) -> Source:
         program = self._loaded.program
-        source = open_source(
-            self.config.source,
-            rate_hz=program.rate_hz,
-            channels=[c.name for c in program.channels],
-        )
+        source: Source
+        if has_rows(program, self._context):
+            source = RecordSource(self.config.source, program, self._context)
+        else:
+            names = [channel.name for channel in program.channels]
+            source = open_source(self.config.source, rate_hz=program.rate_hz, channels=names)
         source.seek(self._frame())
         return source
 
@@ -466,6 +480,14 @@ def _same_channels(old: Program, new: Program) -> None:
     names = [[channel.name for channel in program.channels] for program in (old, new)]
     if names[0] != names[1]:
         raise ContractError(f"channels were {', '.join(names[0])}, are {', '.join(names[1])}")
+
+
+def _same_rows(old: Program, new: Program, context: Context) -> None:
+    """A source of rows hands out the fields that it was opened for."""
+    rows = [[(f.name, f.kind) for f in program.record if f.name not in context] for program in (old, new)]
+    if rows[0] != rows[1]:
+        names = [", ".join(name for name, _ in each) or "none" for each in rows]
+        raise ContractError(f"fields of a row were {names[0]}, are {names[1]}")
 
 
 def _now_ms() -> int:

@@ -217,6 +217,7 @@ class Daemon:
             sinks=self._sinks(slot.config),
             submit=self._submit,
             report=lambda *event: self._inbox.put(("event", event)),
+            context=self._config.context,
             checkpoint=checkpoint,
         )
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from edge_runtime.errors import TransportError
 from edge_runtime.sources import Source, counts_of, times_of
+from edge_runtime.sources.port import Value
 
 RETRY_S, RETRY_CAP_S = 1.0, 60.0
 """A source that fails is opened again after 1, 2, 4 .. 60 s; one that lived for 60 s begins with 1 again."""
@@ -52,6 +53,12 @@ class SteadySource:
     def times(self) -> memoryview | None:
         """As `Source`: the times of the frames of the last `read`."""
         return times_of(self._source)
+
+    @property
+    def records(self) -> Sequence[tuple[Value, ...]] | None:
+        """One a frame of the last `read`; None of a source that has frames alone."""
+        found: Sequence[tuple[Value, ...]] | None = getattr(self._source, "records", None)
+        return found
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -7,13 +7,14 @@ Not here: features and the decision policy (`native.Stream`), nor whether a bund
 
 from edge_runtime.engines.engine import Engine, NativeEngine, open_engine, program_of
 from edge_runtime.engines.ort import OrtEngine
-from edge_runtime.engines.pipeline import advance, decide_all, load_bundle, stream_for
+from edge_runtime.engines.pipeline import advance, blank_record, decide_all, load_bundle, stream_for
 
 __all__ = [
     "Engine",
     "NativeEngine",
     "OrtEngine",
     "advance",
+    "blank_record",
     "decide_all",
     "load_bundle",
     "open_engine",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ from edge_runtime.engines.engine import Engine, open_engine, program_of
 from edge_runtime.errors import ContractError, TrustError
 
 if TYPE_CHECKING:
+    from edge_runtime.contract.program import Program
     from edge_runtime.native import Decision, Stream
+    from edge_runtime.native.rows import Value
 
 
 def load_bundle(source: Path | str | bytes, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Bundle:
@@ -52,6 +55,7 @@ def advance(
     n: int,
     *,
     times: memoryview[Any] | None = None,
+    records: Sequence[Sequence[Value]] | None = None,
 ) -> tuple[int, Decision | None]:
     """Push up to `n` frames, from frame `start` of `frames` on, until one window is decided.
 
@@ -62,10 +66,13 @@ def advance(
         start: First frame to take.
         n: Frames that may be taken.
         times: int64 [µs], one a frame of `frames`, for a program with a timing policy.
+        records: One a frame of `frames`, for a program whose fields change with the frames.
 
     Returns:
         (frames taken, the decision or None where no window is complete).
     """
+    if records is not None:
+        return _advance_records(stream, engine, frames, start, records[start : start + n], times=times)
     taken = stream.step(frames, start, n, times)
     status = stream.status
     if status == "more":
@@ -75,21 +82,53 @@ def advance(
     return taken, stream.decision
 
 
-def decide_all(bundle: Bundle, frames: memoryview[Any], times: memoryview[Any] | None = None) -> list[Decision]:
+def _advance_records(
+    stream: Stream,
+    engine: Engine,
+    frames: memoryview[Any],
+    start: int,
+    records: Sequence[Sequence[Value]],
+    *,
+    times: memoryview[Any] | None,
+) -> tuple[int, Decision | None]:
+    done = 0
+    while done < len(records):
+        stream.record(records[done])
+        taken, decision = advance(stream, engine, frames, start + done, 1, times=times)
+        done += taken
+        if decision is not None:
+            return done, decision
+    return done, None
+
+
+def blank_record(program: Program) -> tuple[Value, ...]:
+    """A record to measure with: every number is 1, every text empty."""
+    return tuple("" if field.kind == "text" else 1.0 for field in program.record)
+
+
+def decide_all(
+    bundle: Bundle,
+    frames: memoryview[Any],
+    times: memoryview[Any] | None = None,
+    *,
+    records: Sequence[Sequence[Value]] | None = None,
+) -> list[Decision]:
     """Every decision of one recording, as a device at its first frame makes them.
 
     Args:
         bundle: As loaded.
         frames: float32, row-major, one frame after the other, C-contiguous.
         times: int64 [µs], one a frame, for a program with a timing policy.
+        records: One a frame, for a program with fields; without channels `frames` is empty.
     """
     engine = open_engine(bundle)
     stream = stream_for(bundle, engine)
     flat = frames.cast("B").cast("f") if frames.ndim > 1 or frames.format != "f" else frames
-    n, at = len(flat) // len(program_of(bundle).channels), 0
+    n_channels = len(program_of(bundle).channels)
+    n, at = len(flat) // n_channels if n_channels else len(records or ()), 0
     out = []
     while at < n:
-        taken, decision = advance(stream, engine, flat, at, n - at, times=times)
+        taken, decision = advance(stream, engine, flat, at, n - at, times=times, records=records)
         at += taken
         if decision is not None:
             out.append(decision)

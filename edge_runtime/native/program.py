@@ -242,9 +242,8 @@ def state_bytes(program: Program, policy: Policy | None = None, *, bins: Sequenc
         ContractError: As `check_program`.
     """
     if policy is None:
-        check_program(program)
+        bound, _keep = checked(program)
         rows, _rows = checked_rows(program)
-        of_rows = lib.er_row_size(rows) if rows else 0
-        return int(of_rows + (lib.er_features_size(checked(program)[0]) if program.channels else 0))
+        return int(lib.er_features_size(bound) + (lib.er_row_size(rows) if rows else 0))
     config, _keep = config_of(program, policy, bins=bins)
     return int(lib.er_stream_size(config))

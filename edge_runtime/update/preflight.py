@@ -13,7 +13,8 @@ from pathlib import Path
 from edge_runtime import native
 from edge_runtime.contract.bundle import Bundle
 from edge_runtime.contract.golden import Golden
-from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for
+from edge_runtime.contract.program import Channel, Feature, Program
+from edge_runtime.engines import Engine, advance, blank_record, open_engine, program_of, stream_for
 from edge_runtime.errors import BudgetError, ContractError
 
 SCORE_TOLERANCE = 1e-6
@@ -83,13 +84,22 @@ def check_golden(bundle: Bundle, engine: Engine) -> tuple[float, int]:
     return worst, len(golden.labels)
 
 
+_PROBE = Program(
+    rate_hz=1.0,
+    channels=(Channel(name="x", unit="1"),),
+    window_frames=2,
+    hop_frames=2,
+    features=(Feature(name="x.mean", op=1, channel=0),),
+)
+"""A program for whose windows anybody may give the scores."""
+
+
 class _Votes:
     """The decision policy of the core, one window a question."""
 
     def __init__(self, bundle: Bundle) -> None:
-        program = program_of(bundle)
-        self._stream = native.Stream(program, bundle.manifest.policy, forest=None)
-        self._frames, self._n = noise(program.window_frames * len(program.channels)), program.window_frames
+        self._stream = native.Stream(_PROBE, bundle.manifest.policy, forest=None)
+        self._frames, self._n = noise(_PROBE.window_frames), _PROBE.window_frames
 
     def of(self, scores: Sequence[float]) -> int:
         """Return the label of *scores* alone, -1 where it is below its threshold."""
@@ -97,7 +107,7 @@ class _Votes:
             self._stream.step(self._frames, at, 1)
             if self._stream.status == "scores":
                 return self._stream.decide(scores).vote
-        raise ContractError("preflight: a window of noise gave a feature that is no number")
+        raise ContractError("preflight: a window of noise gave no decision")
 
 
 def noise(n: int) -> memoryview:
@@ -113,6 +123,8 @@ def _latencies_ns(bundle: Bundle, engine: Engine) -> Iterator[int]:
     """Yield the time of each decision, from its last frame on, over noise without end."""
     program = program_of(bundle)
     stream, frames, at = stream_for(bundle, engine), noise(program.window_frames * len(program.channels)), 0
+    if program.record:
+        stream.record(blank_record(program))
     to_go = program.window_frames
     while True:
         while to_go:  # the last frame of the window is a step of its own, whose time counts

@@ -1,0 +1,220 @@
+"""Tables of records, whole: numbers and texts with gaps, a forest, a bundle, and a daemon that decides row by row."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud_trainer.datasets import freeze
+from cloud_trainer.definition import program_for
+from cloud_trainer.export import Exported, export
+from cloud_trainer.features import FeatureTable, materialise
+from cloud_trainer.project import load, policy_for
+from cloud_trainer.rollout import signer
+from cloud_trainer.training import Run, train_all
+from cloud_trainer.workspace import Workspace
+from tests.daemon.rig import KEYS, Rig
+
+AI4I = Path(os.environ.get("EDGELOOP_DATA", ""), "ai4i", "ai4i2020.csv.gz")
+
+PUMPS = """
+[project]
+name = "pumps"
+[data]
+files = ["pumps.csv"]
+[[field]]
+name = "torque"
+[[field]]
+name = "oil"
+kind = "text"
+[labels]
+column = "state"
+[features]
+list = ["torque:impute(median)|standardise", "torque:missing", "oil:one_hot", "oil:unknown", "torque:log1p|impute(0)"]
+[split]
+test_fraction = 0.3
+[train]
+estimators = ["forest"]
+[train.forest]
+n_estimators = 20
+"""
+
+SITES = """
+[project]
+name = "sites"
+[data]
+files = ["rec/*.csv"]
+rate_hz = 10.0
+[[channel]]
+name = "x"
+unit = "g"
+[[field]]
+name = "site"
+kind = "text"
+[[field]]
+name = "load"
+[labels]
+column = "state"
+[features]
+window_frames = 8
+hop_frames = 4
+list = ["x:std", "site:one_hot", "load:standardise"]
+[split]
+test_fraction = 0.5
+[train]
+estimators = ["forest"]
+[train.forest]
+n_estimators = 10
+"""
+
+
+def write_pumps(path: Path, n: int, *, seed: int = 1) -> None:
+    """A worn pump turns hard, but hardly one with thick oil; what is missing means something too."""
+    rng = random.Random(seed)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["torque", "oil", "state"])
+        for _ in range(n):
+            torque, oil = rng.gauss(40, 10), rng.choice(["thick", "thin, old", "Öl"])
+            is_worn = torque > (55 if oil == "thick" else 42)
+            cells = ["" if rng.random() < 0.1 else f"{torque:.3f}", "" if rng.random() < 0.1 else oil]
+            rows.writerow([*cells, "worn" if is_worn else "fine"])
+
+
+def write_sites(folder: Path) -> None:
+    """Sixteen recordings; the same shaking is normal at one site and not at the other."""
+    (folder / "rec").mkdir(parents=True)
+    for take in range(16):
+        rng, site, load_ = random.Random(take), "ab"[take % 2], 10.0 * (take % 3)
+        size = 2.0 if take >= 8 else 0.5
+        lines = ["x,site,load,state"]
+        for _ in range(120):
+            state = "bad" if size > 1.0 and site == "a" else "good"
+            lines.append(f"{rng.gauss(0, size):.4f},{site},{load_},{state}")
+        (folder / "rec" / f"take-{take}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def made(folder: Path, toml: str) -> tuple[FeatureTable, Run, Exported]:
+    (folder / "edgeloop.toml").write_text(toml, encoding="utf-8")
+    project, ws = load(folder), Workspace(folder / "ws")
+    project = replace(project, train=replace(project.train, estimators=("forest",)))
+    dataset = freeze(project, ws)
+    table = materialise(ws, dataset, program_for(project, ws, dataset))
+    (run,) = train_all(project, table, ws)
+    exported = export(
+        run, table=table, name=project.name, version=1, policy=policy_for(project, run.labels), out_dir=ws.bundles,
+        target=project.target, sign=signer(KEYS.release),
+    )  # fmt: skip
+    return table, run, exported
+
+
+def decided(rig: Rig, **stream: Any) -> list[dict[str, Any]]:
+    rig.write(**stream)
+    done = rig.run(timeout_s=120)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def by_recording(table: FeatureTable, run: Run) -> dict[tuple[str, int], str]:
+    """What the trainer says of each row."""
+    batch = run.estimator.predict(table.x.astype("float64"))
+    return {
+        (table.recording[i], int(table.window[i])): table.labels[int(code)] for i, code in enumerate(batch.tolist())
+    }
+
+
+def in_file_order(path: Path, table: FeatureTable, run: Run, names: dict[str, str]) -> list[str]:
+    """The trainer's labels in the order of the file: the records of a group keep theirs."""
+    from cloud_trainer.datasets.tabular import _dealt
+
+    wanted, seen = by_recording(table, run), dict.fromkeys(set(table.recording), 0)
+    out = []
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            values = [
+                _number(row[column]) if kind == "number" else row[column] or None for column, kind in names.items()
+            ]
+            group = _dealt(tuple(values))
+            out.append(wanted[group, seen[group]])
+            seen[group] += 1
+    return out
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+def test_the_daemon_decides_each_record_as_the_trainer_did(tmp_path: Path) -> None:
+    """0 differences over records with missing numbers and texts; the trainer saw them as columns."""
+    write_pumps(tmp_path / "pumps.csv", 1500)
+    table, run, exported = made(tmp_path, PUMPS)
+    assert run.metrics["accuracy"] > 0.8
+    wanted = in_file_order(tmp_path / "pumps.csv", table, run, {"torque": "number", "oil": "text"})
+    lines = decided(Rig(tmp_path / "dev"), source=f"playback {tmp_path / 'pumps.csv'}", bundle=str(exported.path))
+    assert [line["window"] for line in lines] == list(range(1500))
+    assert [line["label"] for line in lines] == wanted
+
+
+def test_a_fact_of_the_device_is_the_field_of_a_row(tmp_path: Path) -> None:
+    """The same recording, its fields from the rows or from [context]: the trainer's decisions both times."""
+    write_sites(tmp_path)
+    table, run, exported = made(tmp_path, SITES)
+    wanted = by_recording(table, run)
+    for take in (0, 10):
+        file = tmp_path / "rec" / f"take-{take}.csv"
+        labels = [label for (name, _), label in sorted(wanted.items()) if name == f"take-{take}"]
+        rows = decided(Rig(tmp_path / f"rows-{take}"), source=f"playback {file}", bundle=str(exported.path))
+        context = f'[context]\nsite = "{"ab"[take % 2]}"\nload = {10 * (take % 3)}\n'
+        facts = decided(
+            Rig(tmp_path / f"facts-{take}"), top=context, source=f"playback {file}", bundle=str(exported.path)
+        )
+        assert [line["label"] for line in rows] == labels
+        assert [line["label"] for line in facts] == labels
+    n_bad = []
+    for site in "ab":
+        context = f'[context]\nsite = "{site}"\nload = 0\n'
+        source = f"playback {tmp_path / 'rec' / 'take-12.csv'}"
+        lines = decided(Rig(tmp_path / f"site-{site}"), top=context, source=source, bundle=str(exported.path))
+        n_bad.append(sum(line["label"] == "bad" for line in lines))
+    assert n_bad[0] > 2 * n_bad[1], "the site of the context decides, not that of the file"
+
+
+def test_a_fact_of_the_wrong_kind_is_refused_by_name(tmp_path: Path) -> None:
+    write_sites(tmp_path)
+    _, _, exported = made(tmp_path, SITES)
+    rig = Rig(tmp_path / "dev")
+    rig.write(
+        top='[context]\nsite = 7\nload = 0\n', bundle=str(exported.path),
+        source=f"playback {tmp_path / 'rec' / 'take-0.csv'}",
+    )  # fmt: skip
+    done = rig.run()
+    assert done.returncode == 2, done.stderr
+    assert "context.site: 7.0, the program of stream m wants a text" in done.stderr
+
+
+@pytest.mark.skipif(not AI4I.is_file(), reason="EDGELOOP_DATA names no folder with ai4i")
+@pytest.mark.timeout(400)
+def test_machines_that_fail_are_found_and_the_device_agrees(tmp_path: Path) -> None:
+    """Outside data: 10,000 records of a milling machine, 3.4 % of them failures."""
+    toml = Path(__file__).with_name("ai4i.toml").read_text(encoding="utf-8")
+    table, run, exported = made(tmp_path, toml)
+    assert run.metrics["macro_f1"] >= 0.85, run.metrics
+    columns = {"Type": "text", "Air temperature [K]": "number", "Process temperature [K]": "number"}
+    columns |= {"Rotational speed [rpm]": "number", "Torque [Nm]": "number", "Tool wear [min]": "number"}
+    wanted = in_file_order(AI4I, table, run, columns)
+    named = dict(zip(columns, ("type", "air", "process", "speed", "torque", "wear"), strict=True))
+    with gzip.open(AI4I, "rt", encoding="utf-8") as file, (tmp_path / "run.csv").open("w", encoding="utf-8") as out:
+        head = next(file)
+        out.write(",".join(named.get(column, column) for column in head.strip().split(",")) + "\n")
+        out.writelines(file)
+    lines = decided(Rig(tmp_path / "dev"), source=f"playback {tmp_path / 'run.csv'}", bundle=str(exported.path))
+    assert [line["label"] for line in lines] == wanted
