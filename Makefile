@@ -24,9 +24,13 @@ check: $(VENV)/dev
 	$(BIN)/clang-format --dry-run -Werror csrc/*.[ch] csrc/tests/*.[ch]
 	$(BIN)/python -m pytest -q tests/docs
 
-# make bench NAME=features prints a table and writes bench/results/features.json
-bench: $(VENV)/dev
-	$(BIN)/python -m bench $(NAME)
+# make bench NAME=features prints a table and writes bench/results/features.json; CC=zig: built as the wheels are
+bench: $(VENV)/bench
+	$(if $(filter command,$(origin CC)),CC="$(CC)") $(BIN)/python -m bench $(NAME)
+ifeq ($(origin CC),command line)
+# for the core of a benchmark alone
+unexport CC
+endif
 
 # What is generated from the operator table: docs/operators.md, the README's list, the builder's methods.
 docs: $(VENV)/dev
@@ -54,6 +58,10 @@ $(VENV)/cloud: pyproject.toml setup.py $(CORE) | setup
 
 $(VENV)/dev: $(VENV)/cloud
 	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@
+
+$(VENV)/bench: $(VENV)/dev
+	$(BIN)/python -m pip install -q -e '.[bench]'
 	@touch $@
 
 system:

@@ -1,19 +1,31 @@
-"""Features: the core against numpy and scipy. Group = operators and size; unit of work = one window.
+"""Features: the core against what a user would pick instead. Group = operators and size; unit of work = one window.
 
-The first nine operators against the reference; then the 25 of a vibration monitor (6 channels, window 256) against
-numpy written by hand over all channels at once, each thing computed once, and against scipy's own functions.
+The first nine operators against the reference; then the 26 of a vibration monitor (6 channels, window 256). Rivals:
+numpy  by hand over all channels at once, each shared part once, float32.
+scipy  a call a feature: scipy.stats, scipy.signal, numpy.
+tsfel, tsfresh  the 15 features that each shares with us, in a group of their own, where we compute all 16 (tsfel has no
+    autocorrelation at a lag, tsfresh no spectral entropy). `*_functions`: their calculators called one by one on
+    float64 columns that lie ready; `*_extractor`: their documented entry, told of these features alone, no progress
+    bar, no processes. The figure x_tsfel, x_tsfresh is the faster of the two ways.
+catch22  pycatch22's own 22, on lists that lie ready.
+Then the ranks alone, er_ranks.c against quickselect in C (bench/rivals.c), and what a call from Python costs.
 """
 
 from __future__ import annotations
 
+import ctypes
+import tempfile
+import warnings
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bench import core
 from edge_runtime import native
 from edge_runtime.contract.manifest import Policy
 from edge_runtime.contract.program import Channel, Program
@@ -78,9 +90,9 @@ FREQUENCY = np.arange(1, WINDOW // 2 + 1) * RATE / WINDOW
 STEPS = np.arange(WINDOW) - (WINDOW - 1) / 2
 
 
-def monitor() -> tuple[Program, Any]:
+def monitor(names: Sequence[str] = MONITOR) -> tuple[Program, Any]:
     columns = [Channel(name=f"c{i}", unit="x") for i in range(CHANNELS)]
-    program = build_program(columns, rate_hz=RATE, window_frames=WINDOW, hop_frames=WINDOW, features=MONITOR)
+    program = build_program(columns, rate_hz=RATE, window_frames=WINDOW, hop_frames=WINDOW, features=names)
     return program, np.random.default_rng(2).standard_normal((WINDOW, CHANNELS)).astype(np.float32)
 
 
@@ -166,3 +178,207 @@ def test_scipy_monitor(benchmark: Any) -> None:
     program, frames = monitor()
     agree(program, frames, by_scipy(frames))
     named(benchmark)(by_scipy, frames)
+
+
+# ---- feature libraries: six columns, those 15 features that they have ----
+
+SHARED = 15
+
+
+def rival(name: str) -> Any:
+    """The package, or a skip that says how to get it. Their warnings are theirs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip(name, reason=f"{name} is not installed: pip install -e '.[bench]'")
+
+
+def columns() -> list[Any]:
+    return [np.ascontiguousarray(column, dtype=np.float64) for column in monitor()[1].T]
+
+
+def by_tsfel(tsfel: Any, xs: list[Any]) -> list[list[float]]:
+    return [
+        [
+            tsfel.calc_mean(x), tsfel.calc_std(x), tsfel.rms(x), tsfel.calc_min(x), tsfel.calc_max(x),
+            tsfel.skewness(x), tsfel.kurtosis(x), tsfel.calc_median(x), *tsfel.ecdf_percentile(x, [0.25, 0.75]),
+            tsfel.zero_cross(x), tsfel.mean_abs_diff(x), tsfel.slope(x), tsfel.spectral_centroid(x, RATE),
+            tsfel.spectral_entropy(x, RATE),
+        ]
+        for x in xs
+    ]  # fmt: skip
+
+
+def by_tsfresh(fc: Any, xs: list[Any]) -> list[list[float]]:
+    return [
+        [
+            fc.mean(x), fc.standard_deviation(x), fc.root_mean_square(x), fc.minimum(x), fc.maximum(x),
+            fc.skewness(x), fc.kurtosis(x), fc.median(x), fc.quantile(x, 0.25), fc.quantile(x, 0.75),
+            fc.number_crossing_m(x, 0), fc.mean_abs_change(x), next(iter(fc.linear_trend(x, [{"attr": "slope"}])))[1],
+            next(iter(fc.fft_aggregated(x, [{"aggtype": "centroid"}])))[1], fc.autocorrelation(x, 1),
+        ]
+        for x in xs
+    ]  # fmt: skip
+
+
+def same_where_defined_the_same(rows: list[list[float]]) -> None:
+    """Mean, std, rms, min, max, median, zero crossings, mean change: a rival that computes something else is none."""
+    program, frames = monitor()
+    ours = dict(zip((f.name for f in program.features), native.batch(program, frames), strict=True))
+    names = {0: "mean", 1: "std", 2: "rms", 3: "min", 4: "max", 7: "median", 10: "zero_crossings", 11: "mad_diff"}
+    for channel, row in enumerate(rows):
+        assert len(row) == SHARED
+        for at, name in names.items():
+            assert row[at] == pytest.approx(ours[f"c{channel}.{name}"], rel=1e-5, abs=1e-6), name
+
+
+def of_shared(benchmark: Any) -> Any:
+    benchmark.group = f"the {SHARED} shared features x {CHANNELS} channels, window {WINDOW}"
+    benchmark.extra_info["prefix"] = "shared_"
+    return benchmark
+
+
+def test_core_shared(benchmark: Any) -> None:
+    """Both lists at once: 16."""
+    names = [*MONITOR[:5], "skewness", "kurtosis", "median", "quantile(0.25)", "quantile(0.75)", "zero_crossings"]
+    names += ["mad_diff", "autocorrelation(1)", "slope", "spectral_centroid", "spectral_entropy"]
+    program, frames = monitor(names)
+    of_shared(benchmark)(window_through(program, frames))
+
+
+def test_tsfel_functions_shared(benchmark: Any) -> None:
+    """Its functions, called one by one."""
+    tsfel, xs = rival("tsfel"), columns()
+    same_where_defined_the_same(by_tsfel(tsfel, xs))
+    of_shared(benchmark)(by_tsfel, tsfel, xs)
+
+
+def test_tsfresh_functions_shared(benchmark: Any) -> None:
+    """Its calculators, called one by one."""
+    rival("tsfresh")
+    calculators, xs = rival("tsfresh.feature_extraction.feature_calculators"), columns()
+    same_where_defined_the_same(by_tsfresh(calculators, xs))
+    of_shared(benchmark)(by_tsfresh, calculators, xs)
+
+
+def test_tsfel_extractor_shared(benchmark: Any) -> None:
+    """The documented entry, told of these features alone."""
+    tsfel, frames = rival("tsfel"), monitor()[1]
+    everything = tsfel.get_features_by_domain()
+    wanted = {
+        "statistical": (
+            "Mean", "Standard deviation", "Root mean square", "Min", "Max", "Skewness", "Kurtosis", "Median",
+            "ECDF Percentile",
+        ),
+        "temporal": ("Zero crossing rate", "Mean absolute diff", "Slope"),
+        "spectral": ("Spectral centroid", "Spectral entropy"),
+    }  # fmt: skip
+    config = {domain: {name: everything[domain][name] for name in names} for domain, names in wanted.items()}
+    config["statistical"]["ECDF Percentile"]["parameters"] = {"percentile": "[0.25, 0.75]"}
+    extract = tsfel.time_series_features_extractor
+    of_shared(benchmark).pedantic(
+        extract, args=(config, frames), kwargs={"fs": RATE, "verbose": 0}, rounds=30, warmup_rounds=2
+    )
+
+
+def test_tsfresh_extractor_shared(benchmark: Any) -> None:
+    """The documented entry: these features alone, in this process."""
+    rival("tsfresh")
+    extraction, pandas = rival("tsfresh.feature_extraction"), rival("pandas")
+    one = ("mean", "standard_deviation", "root_mean_square", "minimum", "maximum", "skewness", "kurtosis", "median")
+    wanted: dict[str, Any] = dict.fromkeys((*one, "mean_abs_change"))
+    wanted |= {"quantile": [{"q": 0.25}, {"q": 0.75}], "number_crossing_m": [{"m": 0}], "autocorrelation": [{"lag": 1}]}
+    wanted |= {"linear_trend": [{"attr": "slope"}], "fft_aggregated": [{"aggtype": "centroid"}]}
+    frame = pandas.DataFrame(monitor()[1], columns=[f"c{i}" for i in range(CHANNELS)]).assign(id=0)
+    settings = {"column_id": "id", "default_fc_parameters": wanted, "n_jobs": 0, "disable_progressbar": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        of_shared(benchmark).pedantic(
+            extraction.extract_features, args=(frame,), kwargs=settings, rounds=30, warmup_rounds=2
+        )
+
+
+def test_catch22_monitor(benchmark: Any) -> None:
+    """Its own 22 of every channel."""
+    pycatch22, xs = rival("pycatch22"), [x.tolist() for x in columns()]
+    named(benchmark)(lambda: [pycatch22.catch22_all(x) for x in xs])
+
+
+# ---- ranks alone: a quarter, a half, three quarters, each with the next ----
+
+
+def rivals_c() -> ctypes.CDLL:
+    """bench/rivals.c with the core, by the compiler of this run."""
+    with tempfile.TemporaryDirectory() as folder:
+        return ctypes.CDLL(str(core.library(Path(__file__).with_name("rivals.c"), Path(folder))))
+
+
+def ranks(benchmark: Any, which: int) -> None:
+    windows = np.random.default_rng(3).standard_normal((200, WINDOW)).astype(np.float32)
+    out, want, library = np.empty((200, 6), dtype=np.float32), np.sort(windows, axis=1), rivals_c()
+    floats = ctypes.POINTER(ctypes.c_float)
+    args = (windows.ctypes.data_as(floats), ctypes.c_long(200), ctypes.c_long(WINDOW), out.ctypes.data_as(floats))
+    benchmark.group = f"three ranks, each with the next, of {WINDOW} values"
+    benchmark.extra_info |= {"prefix": "ranks_", "rows": 200}
+    benchmark(library.ranks_of, which, *args)
+    k = np.array([(WINDOW - 1) // 4, (WINDOW - 1) // 2, 3 * (WINDOW - 1) // 4])
+    np.testing.assert_array_equal(out, want[:, np.repeat(k, 2) + np.tile([0, 1], 3)])
+
+
+def test_core_ranks(benchmark: Any) -> None:
+    """csrc/er_ranks.c, least and greatest value included."""
+    ranks(benchmark, 0)
+
+
+def test_quickselect_ranks(benchmark: Any) -> None:
+    """bench/rivals.c."""
+    ranks(benchmark, 1)
+
+
+# ---- the call: what Python adds to the work in C, for a block of frames that completes no window ----
+
+
+def call(benchmark: Any) -> Any:
+    benchmark.group = "one call, no frame to take"
+    benchmark.extra_info |= {"prefix": "call_", "rows": 1000}
+    stream = native.Stream(monitor()[0], Policy(thresholds_ppm=(0,)))
+    stream.step(monitor()[1], 0, 0)
+    return stream
+
+
+def test_core_call(benchmark: Any) -> None:
+    """`er_step()` from C."""
+    from edge_runtime.native._er import ffi
+
+    stream, library = call(benchmark), rivals_c()
+    pointers = (stream._handle, stream._taken, stream._out)
+    benchmark(
+        library.steps_of, *(ctypes.c_void_p(int(ffi.cast("uintptr_t", p))) for p in pointers), ctypes.c_long(1000)
+    )
+
+
+def test_python_call(benchmark: Any) -> None:
+    """`Stream.step()` from Python, in a plain loop that counts too."""
+    stream, frames = call(benchmark), monitor()[1]
+
+    def thousand() -> None:
+        for _ in range(1000):
+            stream.step(frames, 0, 0)
+
+    stream.step(frames, 0, 0)
+    benchmark(thousand)
+
+
+def figures(results: dict[str, float]) -> dict[str, float]:
+    """The figures under the names that the gates read; a rival that is not installed has none."""
+    ways = ("functions", "extractor")
+    best = {
+        f"x_{name}": min(results[f"shared_x_{name}_{way}"] for way in ways)
+        for name in ("tsfel", "tsfresh")
+        if f"shared_x_{name}_functions" in results
+    }
+    return best | {
+        "us_window": results["core_us"],
+        "p99": results["core_p99_us"],
+        "x_quickselect": results["ranks_x_quickselect"],
+        "us_call": round(results["call_python_us"] - results["call_core_us"], 3),
+    }

@@ -13,6 +13,9 @@ import cffi
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 """The determinism recipe (DESIGN.md); the same as in csrc/Makefile, a test compares."""
+ZIG = ["-m", "ziglang", "cc", "-target", "x86_64-linux-gnu.2.28", "-mcpu=x86_64"]
+"""The compiler of the x86-64 wheels, after `python`: any processor, any glibc since 2.28. So a wheel is
+`CC="python -m ziglang cc -target x86_64-linux-gnu.2.28 -mcpu=x86_64" python -m build --wheel`."""
 
 
 def declarations(header: Path) -> str:
@@ -39,11 +42,16 @@ ffi.set_source(
 )
 
 
+def build(folder: Path) -> Path:
+    """The module, compiled in `folder` from a copy of the core by the compiler in the environment's `CC`."""
+    shutil.copytree(ROOT / "csrc", folder / "csrc", ignore=shutil.ignore_patterns("out", "tests"))
+    return Path(ffi.compile(tmpdir=str(folder)))
+
+
 def build_in_place() -> None:
-    """Compile a copy outside the tree and put the module beside this file, whole or not at all."""
+    """Compile outside the tree and put the module beside this file, whole or not at all."""
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".build-") as folder:
-        shutil.copytree(ROOT / "csrc", Path(folder) / "csrc", ignore=shutil.ignore_patterns("out", "tests"))
-        made = Path(ffi.compile(tmpdir=folder))
+        made = build(Path(folder))
         made.replace(Path(__file__).resolve().parent / made.name)
 
 

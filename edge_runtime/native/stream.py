@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from struct import Struct
+from typing import Any, NamedTuple
 
 from edge_runtime.contract.baseline import Bins
 from edge_runtime.contract.manifest import Policy
@@ -19,10 +19,11 @@ from edge_runtime.native.status import Floats, Times, floats, fpu_check, memory,
 from edge_runtime.native.walk import ClockCounts
 
 STATUS = {lib.ER_OK: "decision", lib.ER_AGAIN: "more", lib.ER_SCORES: "scores"}
+DECISION = Struct("=QiifI")
+"""er_decision in memory: read at once, as a field costs as much as all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The answer to one window.
 
     Attributes:
@@ -71,6 +72,8 @@ class Stream:
         self._time_ptr, self._n_times = ffi.NULL, 0
         self._pinned_times: object = None
         self._taken, self._out = ffi.new("uint32_t *"), ffi.new("er_decision *")
+        self._out_bytes = ffi.buffer(self._out)
+        self._er_step = lib.er_step  # found once: this is the path of every block of frames
         self._outside = ffi.new("double[]", self._n_classes)
         self.status = "more"
 
@@ -138,16 +141,17 @@ class Stream:
             self._bind(frames)
         if start < 0 or n < 0 or start + n > self._n_frames:
             raise ValueError(f"frames {start}..{start + n} are outside the buffer's 0..{self._n_frames}")
-        at = self._frame_ptr + start * self._n_channels
+        at = self._frame_ptr + start * self._n_channels if start else self._frame_ptr
         if times is None:
-            status = lib.er_step(self._handle, at, n, self._taken, self._out)
+            status = self._er_step(self._handle, at, n, self._taken, self._out)
         else:
             moments = self._times_at(times, start, n)
             status = lib.er_step_at(self._handle, at, moments, n, self._taken, self._out)
         if status < 0:
             raise ValueError(f"window {self.windows} waits for scores: call decide() first")
         self.status = STATUS[status]
-        return int(self._taken[0])
+        taken: int = self._taken[0]
+        return taken
 
     def _times_at(self, times: Times, start: int, n: int) -> Any:
         if times is not self._times:
@@ -187,8 +191,7 @@ class Stream:
     @property
     def decision(self) -> Decision:
         """The last one."""
-        out = self._out
-        return Decision(out.window, out.label, out.vote, out.margin, out.flags)
+        return Decision._make(DECISION.unpack(self._out_bytes))
 
     @property
     def frames(self) -> int:
