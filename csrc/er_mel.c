@@ -100,7 +100,8 @@ static double hz_of(double mel)
 }
 
 /* weight[] <- the triangle over low, mid, high [Hz], of area 1, and what makes |X|^2 of a bin's
- * power: n^2 times the taper's mean square, halved where two sides were added. Returns how many. */
+ * power: n^2 times the taper's mean square, halved as two sides were added (the ends of the
+ * spectrum, with one, are under no triangle). Returns how many. */
 static uint32_t make_triangle(const er_mel *m, const double f[3], er_triangle *t, float *weight)
 {
     const uint32_t end = m->frame / 2u;
@@ -112,9 +113,8 @@ static uint32_t make_triangle(const er_mel *m, const double f[3], er_triangle *t
         const double up = (hz - f[0]) / (f[1] - f[0]), down = (f[2] - hz) / (f[2] - f[1]);
         const double height = up < down ? up : down;
         if (!(height > 0.0)) continue;
-        const double sides = k == 0 || 2u * k == m->frame ? 1.0 : 2.0;
         if (made == 0) t->from = (uint16_t)k;
-        weight[made++] = (float)(height * area * n * n * square / sides);
+        weight[made++] = (float)(height * area * n * n * square / 2.0);
     }
     return made;
 }

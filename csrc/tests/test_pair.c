@@ -4,7 +4,7 @@
 #include "er_math.h"
 
 enum { N = 64, CORRELATION = 44, COVARIANCE, ENERGY_RATIO, BEST_LAG, LAG_CORRELATION, PHASE };
-enum { HJORTH_ACTIVITY = 50, MEL, MFCC };
+enum { HJORTH_ACTIVITY = 50, MEL, MFCC, LOG_MEL };
 static uint64_t memory[200000];
 
 static int near(float got, double want)
@@ -135,6 +135,34 @@ static void test_high_rates_use_the_logarithmic_part(void)
     CHECK(er_features_batch(&p, x, N, &out, 1, memory, sizeof memory) == ER_OK && out > 0.0f);
 }
 
+/* Sums are shared where rate, mels, frame and hop agree, and only there. */
+static void test_features_that_differ_in_one_thing(void)
+{
+    static const er_feature f[] = {{MFCC, 0, 0, 0, {3, 8, 16, 8}},
+                                   {MFCC, 0, 0, 0, {1, 8, 16, 8}},
+                                   {MFCC, 0, 0, 0, {3, 9, 16, 8}},
+                                   {MFCC, 0, 0, 0, {3, 8, 15, 8}},
+                                   {MFCC, 0, 0, 0, {3, 8, 16, 9}},
+                                   {MFCC, 1, 0, 0, {3, 8, 16, 8}},
+                                   {MFCC, 2, 0, 0, {3, 8, 16, 8}},
+                                   {LOG_MEL, 0, 0, 0, {3, 8, 16, 8}},
+                                   {1, 0, 0, 0, {0}}};
+    enum { FEATURES = sizeof f / sizeof *f };
+    const er_channel channels[3] = {{1, 0, 1, 0}, {1, 0, 2, 0}, {-2, 1, 1, 0}};
+    uint64_t rng = 5;
+    float x[3 * N], together[FEATURES], alone;
+    for (int i = 0; i < 3 * N; i++) x[i] = rng_unit(&rng);
+    er_program p = of(channels, f, N);
+    p.n_channels = 3, p.n_features = FEATURES;
+    CHECK(er_features_batch(&p, x, N, together, 1, memory, sizeof memory) == ER_OK);
+    for (int i = 0; i < FEATURES; i++) {
+        er_program single = of(channels, &f[i], N);
+        single.n_channels = 3;
+        CHECK(er_features_batch(&single, x, N, &alone, 1, memory, sizeof memory) == ER_OK);
+        CHECK(alone == together[i] && (i == 0 || alone != together[0]));
+    }
+}
+
 static void test_bad_parameters_are_refused(void)
 {
     const float bad[][4] = {{0, 0, 32, 16},   {10, 10, 32, 16},   {0, 257, 32, 16},
@@ -161,6 +189,7 @@ int main(void)
     test_a_tapered_tone_keeps_its_power();
     test_mel_of_silence_and_of_an_impulse();
     test_high_rates_use_the_logarithmic_part();
+    test_features_that_differ_in_one_thing();
     test_bad_parameters_are_refused();
     return 0;
 }
