@@ -25,20 +25,10 @@ from tests.daemon.rig import KEYS, Rig
 
 AI4I = Path(os.environ.get("EDGELOOP_DATA", ""), "ai4i", "ai4i2020.csv.gz")
 
-PUMPS = """
-[project]
-name = "pumps"
-[data]
-files = ["pumps.csv"]
-[[field]]
-name = "torque"
-[[field]]
-name = "oil"
-kind = "text"
-[labels]
-column = "state"
-[features]
-list = ["torque:impute(median)|standardise", "torque:missing", "oil:one_hot", "oil:unknown", "torque:log1p|impute(0)"]
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PUMPS = (
+    README.partition("## Tables of records")[2].partition("```toml\n")[2].partition("```")[0]
+    + """
 [split]
 test_fraction = 0.3
 [train]
@@ -46,6 +36,7 @@ estimators = ["forest"]
 [train.forest]
 n_estimators = 20
 """
+)
 
 SITES = """
 [project]
