@@ -22,9 +22,10 @@ from edge_runtime.contract.golden import Golden
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.manifest import Budget, Lineage, Manifest, Policy
 from edge_runtime.contract.order import Order, OrderStream, Signature, Signed
-from edge_runtime.contract.program import Channel, Feature, Program
+from edge_runtime.contract.program import Channel, Feature, Field, Filter, Program
 from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.summary import SummaryBatch, SummaryRow
+from edge_runtime.contract.timing import Timing
 
 GOLDEN = Path(__file__).parent / "golden"
 NAN = float("nan")
@@ -45,6 +46,35 @@ PROGRAM = Program(
         Feature(name="acc_y.band_power(0.5,4)", op=9, channel=1, params=(0.5, 4.0)),
     ),
 )
+FULL = Program(
+    rate_hz=100.0,
+    channels=(
+        Channel(name="acc_x", unit="m/s^2", scale=0.25, taper="hann"),
+        Channel(name="acc_y", unit="m/s^2"),
+        Channel(name="temp", unit="C", offset=-40.0, every=4),
+    ),
+    window_frames=256,
+    hop_frames=128,
+    filters=(
+        Filter(name="size", op=1014, sources=(0, 1), unit="m/s^2"),
+        Filter(name="slow", op=1007, sources=(3,), params=(5.0, 0.75), unit="m/s^2", taper="hamming"),
+    ),
+    fields=(
+        Field(name="age"),
+        Field(name="colour", kind="text"),
+        Field(name="years", op=2001, sources=(0,), params=(38.0,)),
+        Field(name="paint", kind="text", op=2001, sources=(1,), words=("none",)),
+    ),
+    features=(
+        Feature(name="slow.rms", op=3, channel=4),
+        Feature(name="acc_x,acc_y.correlation", op=44, channel=0, other=1),
+        Feature(name="years.standardise(40,12.5)", op=2004, channel=2, params=(40.0, 12.5)),
+        Feature(name="years,age.ratio", op=2021, channel=2, other=0),
+        Feature(name="paint.one_hot(größer)", op=2010, channel=3, words=("größer",)),
+    ),
+    timing=Timing(policy="interpolate", most_frames=5),
+)
+"""Every key that a program can have."""
 
 
 def _bins(name: str, factor: int) -> Bins:
@@ -192,11 +222,12 @@ class Document:
     value: Any
     read: Callable[[bytes], Any]
     is_json: bool
+    variant: str = ""
 
     @property
     def path(self) -> Path:
         """The golden file."""
-        return GOLDEN / f"{self.kind}-0.1.{'json' if self.is_json else 'bin'}"
+        return GOLDEN / f"{self.kind}{self.variant}-0.1.{'json' if self.is_json else 'bin'}"
 
     @property
     def golden(self) -> bytes:
@@ -204,12 +235,13 @@ class Document:
         return self.path.read_bytes()
 
 
-def _document(kind: str, value: Any, *, is_json: bool) -> Document:
-    return Document(kind=kind, value=value, read=type(value).from_bytes, is_json=is_json)
+def _document(kind: str, value: Any, *, is_json: bool, variant: str = "") -> Document:
+    return Document(kind=kind, value=value, read=type(value).from_bytes, is_json=is_json, variant=variant)
 
 
 DOCUMENTS = (
     _document("program", PROGRAM, is_json=True),
+    _document("program", FULL, is_json=True, variant="-full"),
     _document("manifest", MANIFEST, is_json=True),
     _document("baseline", BASELINE, is_json=True),
     _document("golden", GOLDEN_VECTORS, is_json=True),

@@ -155,3 +155,32 @@ def test_no_file_names_a_path_of_one_machine(pattern: str) -> None:
         path = ROOT / name
         if path.suffix in {".py", ".c", ".h", ".md", ".toml"} and path != Path(__file__).resolve():
             assert not re.search(pattern, path.read_text(encoding="utf-8")), name
+
+
+def test_the_tour_of_feature_programs_runs_and_both_ways_give_one_program(capsys: pytest.CaptureFixture[str]) -> None:
+    import tomllib
+
+    from edge_runtime.contract.program import Channel
+    from edge_runtime.features import FeatureProgram, build_program
+
+    section = README.partition("\n## Feature programs\n")[2].partition("\n## ")[0]
+    ((python,), (toml,)) = (re.findall(rf"```{kind}\n(.*?)```", section, re.S) for kind in ("python", "toml"))
+    there: dict[str, object] = {}
+    exec(python, there)  # noqa: S102  the document is ours
+    program = there["program"]
+    assert isinstance(program, FeatureProgram)
+    said = capsys.readouterr().out
+    assert re.search(r"^slow +1007 lowpass\(5,0\.7071\) ", said, re.M)
+    assert "instructions a window" in said
+    words = tomllib.loads(toml)["features"]
+    channels = [Channel(name=f"acc_{axis}", unit="m/s^2") for axis in "xyz"]
+    same = build_program(
+        [*channels, Channel(name="temp", unit="C", every=64)],
+        rate_hz=100,
+        window_frames=words["window_frames"],
+        hop_frames=words["hop_frames"],
+        features=words["list"],
+        derived=words["derived"],
+        fields={"colour": "text", "age": "number"},
+    )
+    assert same.digest == program.digest
