@@ -31,12 +31,12 @@ typedef struct er_code {
     uint32_t hash; /* MurmurHash3 of the bytes, where an operator asks; else 0    */
 } er_code;
 
-/* head and tail are the whole of a text up to 16 bytes, so equal keys are equal texts there. */
+/* A text's key: size and first 4 bytes, then bytes 4..11 (of a longer one its last 8), as an Arrow
+ * view has them; up to 12 bytes equal keys are equal texts. */
 typedef struct er_slot {
     uint64_t head, tail;
-    uint32_t size; /* UINT32_MAX: free slot, and code is ER_CODE_UNKNOWN */
-    int32_t code;
     const char *bytes;
+    int32_t code; /* ER_CODE_UNKNOWN: a free slot, whose head no text has */
 } er_slot;
 
 /* The words that steps ask a text field for: open addressing, at most half full. What it answers
@@ -45,14 +45,42 @@ typedef struct er_words {
     er_slot *slots; /* [mask + 1] */
     uint32_t mask;
     uint32_t n;     /* distinct words held */
+    uint32_t moved; /* of these, not in the slot that their hash names */
+    uint64_t seed;  /* of the hash */
     int needs_hash; /* an operator asks er_code.hash */
 } er_words;
 
 void er_words_carve(er_words *w, uint32_t most, er_arena *a);
-void er_words_init(er_words *w);
+/* Empty, with one of the hashes that er_row_init() tries. */
+void er_words_init(er_words *w, uint64_t seed);
 /* The code of `word`, a new one where it is not held yet. */
 int32_t er_words_add(er_words *w, er_text word);
 void er_words_codes(const er_words *w, const er_text *texts, uint32_t n, er_code *out);
+/* The same of Arrow's views, at most 64, where bit i of `missing` stands for view i; 0 if one is
+ * out of range. */
+int er_words_views(const er_words *w, const er_column *c, const char *views, uint64_t missing,
+                   uint32_t n, er_code *out);
+
+/* Little endian, whatever the machine. */
+static inline uint64_t er_load8(const char *b)
+{
+    uint64_t word;
+    memcpy(&word, b, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+static inline uint32_t er_load4(const char *b)
+{
+    uint32_t word;
+    memcpy(&word, b, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap32(word);
+#endif
+    return word;
+}
 
 /* MurmurHash3_x86_32, seed 0 (Appleby 2011). */
 uint32_t er_murmur3(const char *bytes, uint32_t size);

@@ -52,6 +52,8 @@ static uint64_t missing_of(const uint8_t *valid, uint64_t first, uint32_t n)
 {
     uint64_t missing = 0;
     uint32_t i = 0;
+    if (!valid) return 0;
+    if (n == 64 && first % 8 == 0) return ~er_load8((const char *)valid + first / 8);
     for (; i < n && (first + i) % 8; i++) missing |= (uint64_t)!bit(valid, first + i) << i;
     for (; i + 8 <= n; i += 8) missing |= (uint64_t)(uint8_t)~valid[(first + i) / 8] << i;
     for (; i < n; i++) missing |= (uint64_t)!bit(valid, first + i) << i;
@@ -90,7 +92,6 @@ static void load_numbers(const er_column *c, uint64_t row, uint32_t n, double *t
     }
     if (c->times != 1.0 || c->per != 1.0)
         for (uint32_t i = 0; i < n; i++) to[i] = to[i] * c->times / c->per;
-    if (!c->valid) return;
     for (uint64_t gone = missing_of(c->valid, first, n); gone; gone &= gone - 1)
         to[__builtin_ctzll(gone)] = (double)er_nan();
 }
@@ -101,9 +102,10 @@ static void load_numbers(const er_column *c, uint64_t row, uint32_t n, double *t
 static int views_at(const er_column *c, uint64_t at, uint32_t n, er_text *texts)
 {
     const char *from = (const char *)c->values + at * 16;
+    const uint64_t missing = missing_of(c->valid, at, n);
     for (uint32_t i = 0; i < n; i++, from += 16) {
         int32_t view[4];
-        if (c->valid && !bit(c->valid, at + i)) continue;
+        if (missing >> i & 1) continue;
         memcpy(view, from, sizeof view);
         if (view[0] < 0) return 0;
         texts[i] = (er_text){from + 4, view[0]};
@@ -116,10 +118,11 @@ static int views_at(const er_column *c, uint64_t at, uint32_t n, er_text *texts)
 
 #define OFFSETS(type)                                                                              \
     do {                                                                                           \
+        const uint64_t missing = missing_of(c->valid, at, n);                                      \
         const unsigned char *from = (const unsigned char *)c->values + at * sizeof(type);          \
         for (uint32_t i = 0; i < n; i++, from += sizeof(type)) {                                   \
             type ends[2];                                                                          \
-            if (c->valid && !bit(c->valid, at + i)) continue;                                      \
+            if (missing >> i & 1) continue;                                                        \
             memcpy(ends, from, sizeof ends);                                                       \
             if (ends[0] < 0 || ends[1] < ends[0] || ends[1] - ends[0] > INT32_MAX) return 0;       \
             texts[i] =                                                                             \
@@ -185,6 +188,9 @@ static int load_texts(const er_words *w, const er_column *c, uint64_t row, uint3
             if (!indexed(w, c, at + i, &to[i])) return 0;
         return 1;
     }
+    if (c->type == ER_COLUMN_VIEW)
+        return er_words_views(w, c, (const char *)c->values + at * 16, missing_of(c->valid, at, n),
+                              n, to);
     if (!texts_at(c, at, n, texts)) return 0;
     er_words_codes(w, texts, n, to);
     return 1;

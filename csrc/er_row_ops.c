@@ -115,10 +115,16 @@ static void row_bucketise(const er_row_arg *a, void *out)
         to[0] = bucket_of(a->x[0], a->param, a->n_params);
         return;
     }
-    for (uint32_t i = 0; i < a->n; i++) to[i] = 0.0;
-    for (uint32_t e = 0; e < a->n_params; e++)
-        for (uint32_t i = 0; i < a->n; i++) to[i] += a->x[i] >= a->param[e] ? 1.0 : 0.0;
-    for (uint32_t i = 0; i < a->n; i++) to[i] = a->x[i] != a->x[i] ? a->x[i] : to[i];
+    /* Four edges at a time, so that a sum stays in a register. */
+    for (uint32_t i = 0; i < a->n; i++) to[i] = a->x[i] != a->x[i] ? a->x[i] : 0.0;
+    for (uint32_t e = 0; e < a->n_params; e += 4) {
+        double edge[4];
+        for (uint32_t k = 0; k < 4; k++)
+            edge[k] = e + k < a->n_params ? a->param[e + k] : nan_double();
+        for (uint32_t i = 0; i < a->n; i++)
+            to[i] += (a->x[i] >= edge[0] ? 1.0 : 0.0) + (a->x[i] >= edge[1] ? 1.0 : 0.0) +
+                     (a->x[i] >= edge[2] ? 1.0 : 0.0) + (a->x[i] >= edge[3] ? 1.0 : 0.0);
+    }
 }
 
 static void row_one_hot(const er_row_arg *a, void *out)

@@ -497,7 +497,7 @@ static void test_words_are_found_exactly_and_hashed_as_published(void)
     void *mem = malloc(count.used);
     er_arena arena = {mem, 0};
     er_words_carve(&w, 300, &arena);
-    er_words_init(&w);
+    er_words_init(&w, 3);
     char *kept[300];
     for (int i = 0; i < 300; i++) {
         snprintf(text, sizeof text, "%.*s%d", i % 20, "the same head for all", i);
