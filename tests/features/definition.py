@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from edge_runtime import native
 from edge_runtime.contract.manifest import Policy
+from edge_runtime.contract.program import Program
+from edge_runtime.features.reference.row import Value
+from tests.features import rows
 from tests.features.programs import Case, case
 
 POLICY = Policy(thresholds_ppm=(0, 0))
@@ -82,6 +86,75 @@ def prove(seeds: range) -> int:
                 for seed, got in zip(cases, pool.map(way, cases.values()), strict=True):
                     _same(seed, want, got, "in a thread beside others")
     return rows
+
+
+# ---- records of fields
+
+
+def rows_in_batch(made: Program, given: Sequence[Sequence[Value]]) -> bytes:
+    """All records in one call, as Arrow columns."""
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    kinds = {"number": pa.float64(), "text": pa.string()}
+    columns = {
+        field.name: pa.array([_plain(record[i]) for record in given], kinds[field.kind])
+        for i, field in enumerate(made.record)
+    }
+    return bytes(native.Rows(made).columns(pa.table(columns)))
+
+
+def _plain(value: Value) -> Value:
+    return None if value is None or value != value else value  # noqa: PLR0124
+
+
+def rows_one_by_one(made: Program, given: Sequence[Sequence[Value]], *, save_at: int = -1) -> bytes:
+    """Record by record; with `save_at` another object goes on from the state saved there."""
+    rows, out = native.Rows(made), b""
+    for i, record in enumerate(given):
+        if i == save_at:
+            state, rows = rows.save(), native.Rows(made)
+            rows.run(given[0])
+            rows.restore(state)
+        out += bytes(rows.run(record))
+    return out
+
+
+def rows_in_a_stream(made: Program, given: Sequence[Sequence[Value]], *, save_at: int = -1) -> bytes:
+    """As a device decides them; with `save_at` another stream goes on from the state saved there."""
+    stream, out, frames = native.Stream(made, POLICY), b"", array("f")
+    for i, record in enumerate(given):
+        if i == save_at:
+            state, stream = stream.save(), native.Stream(made, POLICY)
+            stream.restore(state)
+        stream.record(record)
+        stream.step(frames, 0, 1)
+        if stream.status == "scores":
+            stream.decide((0.6, 0.4))
+        out += bytes(stream.features)
+    return out
+
+
+def prove_rows(seeds: range) -> int:
+    """The number of records that were compared.
+
+    Raises:
+        AssertionError: Two ways gave different bits: names the case and the way.
+    """
+    cases = {seed: (made := rows.make(seed), rows.records(seed, made, 20)) for seed in seeds}
+    want = {seed: rows_in_batch(*of) for seed, of in cases.items()}
+    for seed, of in cases.items():
+        middle = seed % 20
+        for way in (rows_one_by_one, rows_in_a_stream):
+            for at in (-1, middle):
+                if way(*of, save_at=at) != want[seed]:
+                    raise AssertionError(
+                        f"records {seed}: {way.__name__}, saved at {at}, has other bits than the batch"
+                    )
+    with ThreadPoolExecutor(THREADS) as pool:
+        for seed, got in zip(cases, pool.map(lambda of: rows_one_by_one(*of), cases.values()), strict=True):
+            if got != want[seed]:
+                raise AssertionError(f"records {seed}: in a thread beside others it has other bits than the batch")
+    return sum(len(given) for _, given in cases.values())
 
 
 def _same(seed: int, want: dict[int, bytes], got: bytes, way: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import native
-from tests.features.definition import prove
+from tests.features.definition import prove, prove_rows
 from tests.features.programs import case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +20,11 @@ CASES = range(0, 1500)
 def test_every_way_gives_identical_bits() -> None:
     """1,500 programs by chance, each in two cuttings, from a saved state, and in threads."""
     assert prove(CASES) > 30_000
+
+
+def test_every_way_gives_identical_cells_of_records() -> None:
+    """400 chains of row operators by chance: as columns, one by one, in a stream, from a saved state, in threads."""
+    assert prove_rows(range(400)) == 8000
 
 
 def test_the_cases_have_every_operator_and_every_policy() -> None:
