@@ -148,18 +148,26 @@ def shared(of_base: Sequence[float], known: Shared, old: Table) -> Shared:
     single = [program([(op.id, op.example)]) for op in ops]
     alone = {op.id: c - _base_of(of_base, p) for op, p, c in zip(ops, single, count(single), strict=True)}
     pairs = [
-        (a, b)
+        (a, b, b.example)
         for a in ops
         for b in ops
         if a is not b and a.n_sources == b.n_sources and not (a.id in old and b.id in old)
     ]
-    both = [program([(a.id, a.example), (b.id, b.example)]) for a, b in pairs]
+    pairs += [(a, a, again) for a in ops if a.id not in known.get(a.id, {}) and (again := _again(a))]
+    both = [program([(a.id, a.example), (b.id, params)]) for a, b, params in pairs]
     left: Shared = {op: dict(row) for op, row in known.items()}
-    for (a, b), p, c in zip(pairs, both, count(both), strict=True):
+    for (a, b, _), p, c in zip(pairs, both, count(both), strict=True):
         rest = (c - _base_of(of_base, p) - alone[a.id]) / max(alone[b.id], 1.0)
         if alone[b.id] > 200 and rest < 0.9:
             left.setdefault(b.id, {})[a.id] = round(max(rest, 0.0), 2)
     return left
+
+
+def _again(op: native.Operator) -> tuple[float, ...]:
+    """Its parameters with another first one; none where it has none."""
+    first, *rest = op.example or (0.0,)
+    tries = [(other, *rest) for other in (first + 1, first / 2, first * 2) if op.example]
+    return next((params for params in tries if taken(program([(op.id, params)]))), ())
 
 
 def filters(of_base: Sequence[float], known: Table) -> Table:

@@ -72,7 +72,8 @@ def _feature(features: Sequence[Feature], place: int, n: int) -> float:
     mine = features[place]
     alone = alone_of(mine.op, n, mine.params)
     shared = SHARED.get(mine.op, {})
-    before = {f.op for f in features[:place] if f.channel == mine.channel and f.other == mine.other}
+    here = [f for f in features[:place] if f.channel == mine.channel and f.other == mine.other]
+    before = {f.op for f in here if f.op != mine.op or f.params[1:] == mine.params[1:]}
     return alone * min((shared.get(op, 1.0) for op in before), default=1.0)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from edge_runtime import native
 from edge_runtime.contract.program import Channel, Program
 from edge_runtime.features import build_program
 from edge_runtime.features.cost import cost
+from edge_runtime.features.costs import FILTERS, WINDOWS
 from tools.counting import count, missing
 
 MONITOR = [
@@ -31,8 +33,15 @@ def programs() -> dict[str, Program]:
         "spectrum": program(3, 512, 256, "spectral_centroid", "spectral_rolloff(0.85)", "dominant_frequency"),
         "shape": program(4, 100, 50, "skewness", "kurtosis", "hjorth_mobility", "crest_factor"),
         "filters": program(2, 400, 200, "slow:rms", "slow:max", slow="c0:lowpass(5,0.7071)|highpass(1,0.7071)"),
+        "pairs": program(3, 200, 100, "c0,c1:correlation", "c1,c2:covariance", "c0,c2:phase(5)", "c0,c1:best_lag(10)"),
+        "sound": program(1, 512, 256, *(f"mfcc({k},12,64,32)" for k in range(12))),
         "magnitude": program(3, 240, 120, "m:std", "m:median", m="c0,c1,c2:magnitude"),
     }
+
+
+def test_every_operator_has_a_cost() -> None:
+    """A new one: `python -m tools.cost` counts it."""
+    assert not [op.name for op in native.operators() if op.kind != "row" and op.id not in WINDOWS | FILTERS]
 
 
 @pytest.mark.skipif(bool(missing()), reason=missing())
