@@ -349,8 +349,11 @@ static void write_run(const er_row_step *s, const er_code *t, uint32_t n, uint32
 
 static void write_cell(const er_values *v, uint32_t stride, float *out)
 {
-    for (uint32_t i = 0; i < v->n; i++) v->rounded[i] = cell_of(v->result[i]);
-    for (uint32_t i = 0; i < v->n; i++, out += stride) *out = v->rounded[i];
+    const uint32_t n = v->n;
+    const double *result = v->result;
+    float *rounded = v->rounded;
+    for (uint32_t i = 0; i < n; i++) rounded[i] = cell_of(result[i]);
+    for (uint32_t i = 0; i < n; i++, out += stride) *out = rounded[i];
 }
 
 void er_row_steps(const er_row *r, const er_values *v, float *out)

@@ -207,6 +207,17 @@ size_t er_row_columns_size(const er_row *r)
     return count.used;
 }
 
+/* Ask for what the next block reads: columns are too many, and visited too briefly, for a processor
+ * to foresee. */
+static void prefetch(const er_column *c, uint64_t row, uint64_t n_rows)
+{
+    enum { LINE = 64 };
+    if (c->type == ER_COLUMN_BOOL) return;
+    const uint64_t n = n_rows - row < ER_BLOCK ? n_rows - row : ER_BLOCK, size = bytes_of(c->type);
+    const char *at = (const char *)c->values + (c->start + row) * size;
+    for (uint64_t i = 0; i < n * size; i += LINE) __builtin_prefetch(at + i);
+}
+
 static int load_block(const er_row *r, const er_column *columns, uint64_t row, const er_values *v)
 {
     for (uint32_t f = 0; f < r->p.n_fields; f++) {
@@ -235,6 +246,7 @@ er_status er_row_columns(er_row *r, const er_column *columns, uint64_t n_rows, f
     for (uint64_t row = 0; row < n_rows; row += v.n) {
         v.n = n_rows - row < ER_BLOCK ? (uint32_t)(n_rows - row) : ER_BLOCK;
         if (!load_block(r, columns, row, &v)) return ER_EFORMAT;
+        for (uint32_t f = 0; f < r->p.n_fields; f++) prefetch(&columns[f], row + v.n, n_rows);
         er_row_steps(r, &v, out + row * r->p.n_cells);
     }
     return ER_OK;

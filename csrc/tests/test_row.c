@@ -520,6 +520,29 @@ static void test_words_are_found_exactly_and_hashed_as_published(void)
     CHECK(er_murmur3("The quick brown fox jumps over the lazy dog.", 44) == 0xd5c48bfcu);
 }
 
+/* In a table of two slots every second one meets the word. */
+static void test_texts_that_differ_in_their_middle_alone_are_not_taken_for_each_other(void)
+{
+    uint64_t memory[32];
+    er_arena arena = {(unsigned char *)memory, 0};
+    char text[] = "head, middle ., its tail", word[] = "head, middle ., its tail";
+    const er_text asked = {text, sizeof text - 1};
+    er_words w;
+    er_code c;
+    er_words_carve(&w, 1, &arena);
+    CHECK(arena.used <= sizeof memory);
+    er_words_init(&w, 0);
+    CHECK(er_words_add(&w, (er_text){word, sizeof word - 1}) == 0);
+    for (char middle = 'a'; middle <= 'z'; middle++) {
+        text[13] = middle;
+        er_words_codes(&w, &asked, 1, &c);
+        CHECK(c.code == ER_CODE_UNKNOWN);
+    }
+    text[13] = '.';
+    er_words_codes(&w, &asked, 1, &c);
+    CHECK(c.code == 0);
+}
+
 static void test_every_row_operator_is_listed(void)
 {
     er_op_info info;
@@ -545,6 +568,7 @@ int main(void)
     test_broken_columns_are_refused();
     test_hostile_programs_never_crash();
     test_words_are_found_exactly_and_hashed_as_published();
+    test_texts_that_differ_in_their_middle_alone_are_not_taken_for_each_other();
     test_every_row_operator_is_listed();
     return 0;
 }
