@@ -1,7 +1,7 @@
-"""Build `edge_runtime.native._er`. One rule: the public header is the only place where a prototype is written.
+"""Build `edge_runtime.native._er`. One rule: a header is the only place where a prototype is written.
 
-What lies between its `cffi: begin` and `cffi: end` marks goes to cffi as it is. Used by setup.py (`cffi_modules`), and
-as a script for a build in place. Not imported by the package.
+What lies between the `cffi: begin` and `cffi: end` marks of csrc/er.h and call.h goes to cffi as it is. Used by
+setup.py (`cffi_modules`), and as a script for a build in place. Not imported by the package.
 """
 
 import shutil
@@ -30,10 +30,12 @@ def relative(pattern: str) -> list[str]:
 
 
 ffi = cffi.FFI()
+CALL = ROOT / "edge_runtime" / "native" / "call.h"
 ffi.cdef(declarations(ROOT / "csrc" / "er.h"))
+ffi.cdef(declarations(CALL))
 ffi.set_source(
     "edge_runtime.native._er",
-    '#include "er.h"',
+    '#include "er.h"\n' + CALL.read_text(encoding="ascii"),
     sources=relative("csrc/er_*.c"),
     depends=relative("csrc/*.h"),
     include_dirs=["csrc"],

@@ -66,14 +66,13 @@ class Stream:
         self._n_channels, self._n_classes = len(program.channels), len(policy.thresholds_ppm)
         self._build(len(program.features))
         self._frames: Floats = None
-        self._frame_ptr, self._n_frames = ffi.NULL, 0
-        self._pinned: object = None
         self._times: Times = None
-        self._time_ptr, self._n_times = ffi.NULL, 0
+        self._pinned: object = None
         self._pinned_times: object = None
-        self._taken, self._out = ffi.new("uint32_t *"), ffi.new("er_decision *")
+        self._call = ffi.new("el_call *", {"stream": self._handle, "width": self._n_channels})
+        self._out = ffi.addressof(self._call, "out")
         self._out_bytes = ffi.buffer(self._out)
-        self._er_step = lib.er_step  # found once: this is the path of every block of frames
+        self._el_step = lib.el_step  # found once: this is the path of every block of frames
         self._outside = ffi.new("double[]", self._n_classes)
         self.status = "more"
 
@@ -137,39 +136,41 @@ class Stream:
         Raises:
             ValueError: Outside `frames` or `times`, or the last window still waits for `decide`.
         """
-        if frames is not self._frames:
-            self._bind(frames)
-        if start < 0 or n < 0 or start + n > self._n_frames:
-            raise ValueError(f"frames {start}..{start + n} are outside the buffer's 0..{self._n_frames}")
-        at = self._frame_ptr + start * self._n_channels if start else self._frame_ptr
-        if times is None:
-            status = self._er_step(self._handle, at, n, self._taken, self._out)
-        else:
-            moments = self._times_at(times, start, n)
-            status = lib.er_step_at(self._handle, at, moments, n, self._taken, self._out)
-        if status < 0:
-            raise ValueError(f"window {self.windows} waits for scores: call decide() first")
-        self.status = STATUS[status]
-        taken: int = self._taken[0]
-        return taken
+        if frames is not self._frames or times is not self._times:
+            self._bind(frames, times)
+        try:
+            done: int = self._el_step(self._call, start, n)
+        except OverflowError:
+            done = -1
+        if done < 0:
+            raise self._misused(start, n)
+        self.status = STATUS[done >> 32]
+        return done & 0xFFFFFFFF
 
-    def _times_at(self, times: Times, start: int, n: int) -> Any:
+    def _misused(self, start: int, n: int) -> ValueError:
+        end, call = start + n, self._call
+        if start < 0 or n < 0 or end > call.n_frames:
+            return ValueError(f"frames {start}..{end} are outside the buffer's 0..{call.n_frames}")
+        if self._times is not None and end > call.n_times:
+            return ValueError(f"frames {start}..{end} are outside the 0..{call.n_times} of times")
+        return ValueError(f"window {self.windows} waits for scores: call decide() first")
+
+    def _bind(self, frames: Floats, times: Times) -> None:
         if times is not self._times:
-            self._time_ptr, self._n_times, self._pinned_times = times_of(times)
+            moments, n_times, pinned = (ffi.NULL, 0, None) if times is None else times_of(times)
+            self._call.times_us, self._call.n_times, self._pinned_times = moments, n_times, pinned
             self._times = times
-        if start + n > self._n_times:
-            raise ValueError(f"frames {start}..{start + n} are outside the 0..{self._n_times} of times")
-        return self._time_ptr + start
-
-    def _bind(self, frames: Floats) -> None:
+        if frames is self._frames:
+            return
         if not self._n_channels:
-            self._frames, self._n_frames = frames, 1 << 31
+            self._frames, self._call.n_frames = frames, 1 << 31
             return
         pointer, n, keep = floats(frames, what="frames")
         n_frames, rest = divmod(n, self._n_channels)
         if rest:
             raise ValueError(f"frames: {n} values are no whole number of frames of {self._n_channels} channels")
-        self._frames, self._frame_ptr, self._n_frames, self._pinned = frames, pointer, n_frames, keep
+        self._call.frames, self._call.n_frames, self._pinned = pointer, n_frames, keep
+        self._frames = frames
 
     def decide(self, scores: Sequence[float]) -> Decision:
         """The decision of the window that `step` left at "scores".

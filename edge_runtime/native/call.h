@@ -1,0 +1,29 @@
+/* call.h - one call of er_step_at() as Python makes it: what stays is bound once, so that two numbers
+ * go in and one comes back. A part of the compiled module, not of the core. */
+
+/* cffi: begin */
+
+typedef struct el_call {
+    er_stream *stream;
+    const float *frames;     /* [n_frames][width]            */
+    const int64_t *times_us; /* [n_times], or NULL           */
+    uint64_t n_frames, n_times;
+    uint32_t width;
+    er_decision out;
+} el_call;
+
+/* Push frames start .. start+n-1: status * 2^32 + frames taken, or -1: outside the buffers or misuse. */
+int64_t el_step(el_call *c, uint64_t start, uint32_t n);
+
+/* cffi: end */
+
+int64_t el_step(el_call *c, uint64_t start, uint32_t n)
+{
+    uint32_t taken = 0;
+    if (start > c->n_frames || n > c->n_frames - start) return -1;
+    if (c->times_us && (start > c->n_times || n > c->n_times - start)) return -1;
+    const er_status status =
+        er_step_at(c->stream, c->frames ? c->frames + start * c->width : NULL,
+                   c->times_us ? c->times_us + start : NULL, n, &taken, &c->out);
+    return status < 0 ? -1 : (int64_t)status << 32 | taken;
+}
