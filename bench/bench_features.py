@@ -347,13 +347,9 @@ def call(benchmark: Any) -> Any:
 
 def test_core_call(benchmark: Any) -> None:
     """`er_step()` from C."""
-    from edge_runtime.native._er import ffi
-
     stream, library = call(benchmark), rivals_c()
-    pointers = (stream._handle, stream._taken, stream._out)
-    benchmark(
-        library.steps_of, *(ctypes.c_void_p(int(ffi.cast("uintptr_t", p))) for p in pointers), ctypes.c_long(1000)
-    )
+    taken, decision = ctypes.c_uint32(), ctypes.create_string_buffer(64)
+    benchmark(library.steps_of, ctypes.c_void_p(stream.address), ctypes.byref(taken), decision, ctypes.c_long(1000))
 
 
 def test_python_call(benchmark: Any) -> None:

@@ -48,6 +48,7 @@ class Stream:
         nbytes: All its memory in the core [bytes]; it never grows.
         features: float32 of the last complete window, live: the next window overwrites it.
         scores: float64 of the last decided window, live; NaN where the model was not asked.
+        address: Of the `er_stream`, for a benchmark that calls the core without this class.
         status: Of the last `step`: "decision" (read `decision`), "scores" (call `decide`), "more".
 
     Raises:
@@ -86,6 +87,7 @@ class Stream:
         if status != lib.ER_OK:
             raise ContractError(f"stream: {text_of(status)}")
         self._handle = handle[0]
+        self.address = int(ffi.cast("uintptr_t", self._handle))
         self.features = self._live(lib.er_stream_features(self._handle), 4 * n_features).cast("f")
         self.scores = self._live(lib.er_stream_scores(self._handle), 8 * self._n_classes).cast("d")
         row = lib.er_stream_row(self._handle)
