@@ -20,8 +20,7 @@ static uint32_t bin_from(float f, float rate_hz, uint32_t n)
     const uint32_t end = n / 2 + 1;
     const double want = (double)f * n, rate = (double)rate_hz;
     if (want > rate * (end - 1)) return end;
-    uint32_t k = (uint32_t)(f / rate_hz * (float)n); /* about: a float's division is the faster */
-    while (k > 0 && (k - 1) * rate >= want) k--;
+    uint32_t k = (uint32_t)(f / rate_hz * (float)n); /* in float: at most 1/1000 too much */
     while (k * rate < want) k++;
     return k;
 }

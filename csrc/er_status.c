@@ -23,9 +23,9 @@ er_status er_fpu_check(void)
 {
     volatile float least = FLT_MIN, denormal = FLT_MIN / 8.0f, up = 8.0f;
     volatile double least_d = DBL_MIN;
-    const int flushes_out = least / up == 0.0f || least_d / (double)up == 0.0;
-    const int flushes_in = denormal * up != least;
-    return flushes_out || flushes_in ? ER_EFPU : ER_OK;
+    const int float_out = least / up == 0.0f, double_out = least_d / (double)up == 0.0;
+    const int float_in = denormal * up != least;
+    return float_out | double_out | float_in ? ER_EFPU : ER_OK;
 }
 
 void *er_carve(er_arena *a, size_t bytes)
