@@ -50,7 +50,7 @@ int main(void)
     enum { BLOCK = 64 };
     const er_program p = standard_program(features);
     const er_policy policy = {1, 1, 1, 0, {0}};
-    const er_config c = {&p, &policy, NULL, NULL};
+    const er_config c = {.program = &p, .policy = &policy};
     const double score = 1.0;
     static float x[BLOCK * STANDARD_CHANNELS];
     uint64_t rng = 1;

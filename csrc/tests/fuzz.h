@@ -136,7 +136,7 @@ static const er_policy fuzz_policy = {FUZZ_CLASSES, 1, 2, 1, {400000, 300000}};
  * too large to be tried often. */
 static inline er_stream *fuzz_stream(const er_program *p, const er_bins *bins, void **mem)
 {
-    const er_config c = {p, &fuzz_policy, bins, NULL};
+    const er_config c = {.program = p, .policy = &fuzz_policy, .bins = bins};
     const size_t size = er_stream_size(&c);
     uint32_t where;
     er_stream *s;
