@@ -27,7 +27,7 @@ def is_open(project: Project) -> bool:
     from cloud_trainer.features import needs_fit
 
     wanted = project.features
-    return not wanted.program and needs_fit([*_sources(wanted), *wanted.list])
+    return not wanted.program and bool(project.fields) and needs_fit([*_sources(wanted), *wanted.list])
 
 
 def program_for(project: Project, ws: Workspace, dataset: DatasetVersion) -> Program:
@@ -106,7 +106,12 @@ def _fitted(wanted: Features, training: Columns) -> Features:
     done: dict[str, str | dict[str, str]] = {}
     for (name, each), entry in zip(wanted.derived.items(), _sources(wanted), strict=True):
         if needs_fit([entry]):
-            (text,) = fit_entries([entry], training, derived=done)
+            text, *others = fit_entries([entry], training, derived=done)
+            if others:
+                raise UsageError(
+                    f"derived {name} = {entry!r}: it is {1 + len(others)} fields, and one is wanted",
+                    hint="name one source",
+                )
             derived[name] = done[name] = text if isinstance(each, str) else {**each, "from": text}
         elif not set(entry.partition(":")[0].split(",")).isdisjoint({*training, *done}):
             done[name] = each if isinstance(each, str) else dict(each)

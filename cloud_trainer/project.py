@@ -411,8 +411,14 @@ def _derived(section: Section) -> dict[str, str | Mapping[str, str]]:
         if isinstance(value, str):
             found[name] = value
             continue
-        if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
-            raise section.wrong(name, 'text such as "acc_x:lowpass(5)", or { from = ..., unit = ..., taper = ... }')
+        if (
+            not isinstance(value, dict)
+            or not all(isinstance(each, str) for each in value.values())
+            or "from" not in value
+        ):
+            raise section.wrong(
+                name, 'text such as "acc_x:lowpass(5,0.7071)", or { from = ..., unit = ..., taper = ... }'
+            )
         found[name] = value
     return found
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from edge_runtime.contract.program import MAX_WORDS
 from edge_runtime.errors import UsageError
 from edge_runtime.features import build_program
-from edge_runtime.features.spec import Call, Spec, call, parse
+from edge_runtime.features.spec import Call, Spec, call, near, parse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +131,8 @@ def fit_entries(entries: Sequence[str], columns: Columns, *, derived: Mapping[st
         found = dict.fromkeys(name for glob in spec.sources or ("*",) for name in names if fnmatchcase(name, glob))
         groups = [tuple(found)] if spec.calls[0].op in {"product", "ratio"} else [(name,) for name in found]
         if not groups or not groups[0]:
-            raise UsageError(f"feature {entry!r}: no field is like it", hint=f"fields: {', '.join(names)}")
+            meant = near((spec.sources or ("*",))[0], names)
+            raise UsageError(f"feature {entry!r}: no field is like it{meant}", hint=f"fields: {', '.join(names)}")
         made += [_fit_one(spec, group, columns, derived or {}) for group in groups]
     return made
 
@@ -157,7 +158,7 @@ def _values(
 ) -> FieldColumn:
     """What the steps so far make of the training rows."""
     own = columns.get(sources[0]) if len(sources) == 1 else None
-    if own is not None and isinstance(own, list):
+    if isinstance(own, list) and all(step.startswith("impute") for step in done):
         return _texts(own, done)
     return own if own is not None and not done else _cells(sources, done, columns, derived)
 
@@ -181,7 +182,13 @@ def _cells(sources: tuple[str, ...], done: Sequence[str], columns: Columns, deri
     program = build_program(
         [], rate_hz=1.0, window_frames=1, hop_frames=1, features=[entry], derived=derived, fields=kinds
     )
-    return np.asarray(cells_of(program, columns)[:, 0], dtype=np.float64)
+    cells = cells_of(program, columns)
+    if cells.shape[1] > 1:
+        raise UsageError(
+            f"feature {','.join(sources)}:{'|'.join(done)}: it is {cells.shape[1]} features, and a statistic is of one",
+            hint="end the entry there: what is 0 or 1 needs no scale",
+        )
+    return np.asarray(cells[:, 0], dtype=np.float64)
 
 
 def _fit_call(one: Call, values: FieldColumn, *, what: str) -> str:
@@ -209,6 +216,11 @@ def _fit_text(one: Call, there: list[str], *, what: str) -> str:
             raise UsageError(f"feature {what}: a text has no {one.arguments[0].text}", hint="quote it, if it is a word")
         counts = Counter(there)
         return call(one.op, (), [min(counts, key=lambda word: (-counts[word], word))])
+    if one.op not in CATEGORIES:
+        raise UsageError(
+            f"feature {what}: {one.op} takes numbers, and this is a text",
+            hint=f"a text has {', '.join(CATEGORIES)}; or name the number fields alone",
+        )
     words = [json.dumps(word, ensure_ascii=False) for word in _known(sorted(set(there)), what=what)]
     return f"{one.op}({','.join(['-1', *words] if one.op == 'ordinal' else words)})"
 

@@ -2,7 +2,7 @@
 
     p = ProgramBuilder(rate_hz=100, window_s=2.56, hop_s=1.28)
     acc = p.channels("acc_x", "acc_y", "acc_z", unit="m/s^2")
-    slow = acc.x.lowpass(5)
+    slow = acc.x.lowpass(5, 0.7071)
     slow.rms()
     acc.mean()
     program = p.build()

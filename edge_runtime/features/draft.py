@@ -1,6 +1,6 @@
 """A program in the making. One rule: the builder and the text of a project both write here, so both give one program.
 
-Sources are names until the end. Equal steps are made once: "acc_x:lowpass(5)|rms" and "acc_x:lowpass(5)|max" read
+Sources are names until the end. Equal steps are made once: "acc_x:lowpass(5,1)|rms" and "acc_x:lowpass(5,1)|max" read
 one derived channel.
 """
 
@@ -18,6 +18,8 @@ from edge_runtime.features.spec import call, near
 from edge_runtime.features.units import unit_of
 
 MAX_NAME = 64
+_NOUNS = {"window": "window operator", "filter": "stream filter", "row": "row operator"}
+_PLACES = "filters make channels of channels, a window operator comes last, row operators are for fields"
 KINDS = {"window": "feature", "filter": "derived channel", "row": "derived field"}
 
 
@@ -56,6 +58,12 @@ def operator(name: str, *, kinds: Sequence[str], what: str) -> native.Operator:
         if op.name == name:
             return op
     names = list(dict.fromkeys(op.name for op in there))
+    for op in native.operators():
+        if op.name == name:
+            raise UsageError(
+                f"{what}: no operator {name!r} here: it is a {_NOUNS[op.kind]}, wanted is a {_NOUNS[kinds[0]]}",
+                hint=f"{_PLACES}; one of: {', '.join(names)}",
+            )
     raise UsageError(f"{what}: no operator {name!r}{near(name, names)}", hint=f"one of: {', '.join(names)}")
 
 

@@ -120,7 +120,7 @@ def _steps(draft: Draft, op: native.Operator, call: Call, sources: tuple[str, ..
         params = _numbers(call, what=what)
         if len(params) != op.n_params:
             raise UsageError(
-                f"{what}: {op.name} takes {op.n_params} parameters, got {len(params)}",
+                f"{what}: {op.name} takes {op.n_params} parameter{'s' * (op.n_params != 1)}, got {len(params)}",
                 hint=f"{op.name} wants {op.limits}" if op.limits else "leave them out",
             )
         return [Step(kind=op.kind, op=op.name, sources=sources, params=params)]
@@ -160,6 +160,6 @@ def _numbers(call: Call, *, what: str) -> tuple[float, ...]:
     numbers = [None if a.is_quoted else _number(a.text) for a in call.arguments]
     found = tuple(number for number in numbers if number is not None)
     if len(found) != len(numbers):
-        text = ",".join(a.text for a in call.arguments)
-        raise UsageError(f"{what}: {text!r} are no numbers", hint="write e.g. band_power(0.5,4)")
+        text = next(a.text for a, number in zip(call.arguments, numbers, strict=True) if number is None)
+        raise UsageError(f"{what}: {text!r} is no number", hint="write e.g. band_power(0.5,4)")
     return found

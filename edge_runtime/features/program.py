@@ -36,10 +36,10 @@ def build_program(
         hop_frames: 1..window_frames.
         features: Each `op`, `op(param,...)`, or with `glob:` before it for the channels it is for (without: every
             channel). "acc_*:band_power(0.5,4)" gives "acc_x.band_power(0.5,4)", one a channel, in the channels' order.
-            "acc_x,acc_y:correlation" is of two channels. "acc_x:lowpass(5)|rms" is the rms of a derived channel.
+            "acc_x,acc_y:correlation" is of two channels. "acc_x:lowpass(5,0.7071)|rms" is the rms of a derived channel.
             "colour:one_hot(red,green)" is of a field, one feature a word.
-        derived: Name -> "mag" = "acc_x,acc_y,acc_z:magnitude", "slow" = "mag:lowpass(5)": channels (or fields) that
-            the features read as any other. Or {"from": "mag:lowpass(5)", "unit": "g", "taper": "hann"}.
+        derived: Name -> "mag" = "acc_x,acc_y,acc_z:magnitude", "slow" = "mag:lowpass(5,1)": channels (or fields) that
+            the features read as any other. Or {"from": "mag:lowpass(5,1)", "unit": "g", "taper": "hann"}.
         fields: Name -> "number" or "text": columns of a record.
         timing: What gaps in the times of frames mean; None: times are ignored.
 
@@ -63,7 +63,7 @@ def _derive(draft: Draft, name: str, entry: Derived) -> None:
         if key not in KEYS:
             raise UsageError(f"derived {name}: unknown key {key!r}{near(key, KEYS)}", hint=f"known: {', '.join(KEYS)}")
     if "from" not in values:
-        raise UsageError(f"derived {name}: `from` is missing", hint='write e.g. from = "acc_x:lowpass(5)"')
+        raise UsageError(f"derived {name}: `from` is missing", hint='write e.g. from = "acc_x:lowpass(5,0.7071)"')
     taper = values.get("taper", "none")
     if taper not in TAPERS:
         raise UsageError(f"derived {name}: taper {taper!r}{near(taper, TAPERS)}", hint=f"one of: {', '.join(TAPERS)}")

@@ -2,7 +2,7 @@
 
     [SOURCE,...:]OPERATOR[(PARAMETER,...)][|OPERATOR[(PARAMETER,...)]]...
 
-A source is the name of a channel or field, or a glob. "acc_x:lowpass(5)|rms": the rms of acc_x behind a lowpass.
+A source is the name of a channel or field, or a glob. "acc_x:lowpass(5,0.7071)|rms": the rms of acc_x behind a lowpass.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def parse(text: str, *, what: str = "feature") -> Spec:
     if not match or at != len(rest) or not all(sources if has_sources else (True,)):
         raise UsageError(
             f"{what} {text!r}: cannot be read",
-            hint='write e.g. "rms", "acc_*:band_power(0.5,4)", "acc_x:lowpass(5)|rms" or "acc_x,acc_y:correlation"',
+            hint='write e.g. "rms", "acc_*:band_power(0.5,4)", "acc_x:lowpass(5,1)|rms" or "acc_x,acc_y:correlation"',
         )
     return Spec(text, sources, tuple(calls))
 

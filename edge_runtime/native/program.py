@@ -163,8 +163,9 @@ def _misplaced(
             f"{what}: {' and '.join(names[i] for i in sources)} have {rate:g} samples/s, but not with the same frames",
             hint=f"{op.name} wants channels that were resampled in the same steps",
         )
+    params = ", ".join(f"{param:g}" for param in call.params)
     return ContractError(
-        f"{what}: {op.name}{call.params} makes no whole number of samples, 2..{MAX_WINDOW}, of {names[sources[0]]} "
+        f"{what}: {op.name}({params}) makes no whole number of samples, 2..{MAX_WINDOW}, of {names[sources[0]]} "
         f"at {rate:g} frames/s, window {n} and hop {n * program.hop_frames // program.window_frames}",
         hint="the rate it makes must divide window and hop",
     )

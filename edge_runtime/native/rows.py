@@ -210,7 +210,7 @@ def checked_rows(program: Program) -> tuple[Any, Any]:
     where = ffi.new("uint32_t *")
     status = lib.er_row_check(bound, where)
     if status != lib.ER_OK:
-        raise _refused(steps[where[0]], status)
+        raise _refused(program, steps[where[0]], status)
     for i, field in enumerate(program.fields):
         kind = "text" if lib.er_row_kind(bound, i) == lib.ER_TEXT else "number"
         if field.kind != kind:
@@ -257,14 +257,18 @@ def _cell(step: Field | Feature, keep: list[Any]) -> tuple[Any, ...]:
     return step.op, source, other, 0, len(params), len(words), params, words
 
 
-def _refused(step: Field | Feature, status: int) -> ContractError:
+def _refused(program: Program, step: Field | Feature, status: int) -> ContractError:
     op = _operator(step)
-    if status == lib.ER_EOP:
+    texts = [program.fields[i].name for i in _sources(step) if program.fields[i].kind == "text"]
+    asks_nothing = not op.limits and not step.params and not step.words
+    if status == lib.ER_EOP or (texts and asks_nothing):
+        wrong = f"cannot take {texts[0]}, a text" if texts else "does not go from the kind of its source to its result's"
         return ContractError(
-            f"{_what(step)}: {op.name} does not go from the kind of its source to that of its result",
+            f"{_what(step)}: {op.name} {wrong}",
             hint="a text takes impute, impute_last (on a field), missing, one_hot, unknown, ordinal or hash_bucket",
         )
+    got = ", ".join([*(f"{param:g}" for param in step.params), *map(repr, step.words)]) or "no parameters"
     return ContractError(
-        f"{_what(step)}: params {step.params} and {len(step.words)} words are not for {op.name}, or a source is a text",
+        f"{_what(step)}: {op.name} cannot take {got}{f', and {texts[0]} is a text' if texts else ''}",
         hint=f"{op.name} wants {op.limits or 'no params and no words'}",
     )

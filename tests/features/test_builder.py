@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,11 @@ def test_a_glob_sees_named_channels_alone() -> None:
         (("mean",), {"low": "acc_q:clip(0,1)"}, "no channel is like 'acc_q', did you mean 'acc_", "acc_x, acc_y"),
         (("mean",), {"low": "acc_x:cilp(0,1)"}, "no operator 'cilp', did you mean 'clip'", "one of: calibrate, clip"),
         (("mean",), {"low": "acc_x:mean"}, "derived low = 'acc_x:mean': no operator 'mean'", "calibrate"),
+        (("mean",), {"low": "acc_x:mean"}, "'mean' here: it is a window operator", "comes last"),
+        (("acc_x:ema(1)",), {}, "'ema' here: it is a stream filter, wanted is a window operator", "one of: mean"),
+        (("acc_x:standardise(1,2)",), {}, "'standardise' here: it is a row operator", "row operators are for fields"),
+        (("acc_x:quantile",), {}, "quantile takes 1 parameter, got 0", "0 <= p <= 1"),
+        (("acc_x:band_power(1,high)",), {}, "'high' is no number", "band_power(0.5,4)"),
         (("mean",), {"low": "acc_*:clip(0,1)"}, "clip takes one source, got 3", "one source"),
         (("mean",), {"acc_x": "temp:clip(0,1)"}, "'acc_x': there is one of this name already", "another name"),
         (("mean",), {"low": {"from": "temp:clip(0,1)", "tapir": "hann"}}, "unknown key 'tapir', did", "from, unit"),
@@ -85,7 +91,7 @@ def test_a_glob_sees_named_channels_alone() -> None:
         (("acc_x:clip(1,0)|mean",), {}, "filter acc_x.clip(1,0): parameters (1.0, 0.0) are out of range", "lo < hi"),
         (("temp:decimate(3)|mean",), {}, "at 25 frames/s, window 64", "must divide window and hop"),
         (("temp:band_power(13,14)",), {}, "at 25 frames/s, window 64", "f0 <= 12.5 [Hz]"),
-        (("acc_x:clip(0,1)||mean",), {}, "cannot be read", "acc_x:lowpass(5)|rms"),
+        (("acc_x:clip(0,1)||mean",), {}, "cannot be read", "acc_x:lowpass(5,1)|rms"),
         (("acc_x:" + "clip(0,1)|" * 9 + "mean",), {}, "at most 64 are allowed", "features.derived"),
     ],
 )  # fmt: skip
@@ -96,6 +102,14 @@ def test_an_error_names_the_entry_and_what_to_do(
         in_words(*features, derived=derived)
     assert message in str(caught.value)
     assert hint in caught.value.hint
+
+
+def test_the_example_in_a_hint_is_one_that_builds() -> None:
+    with pytest.raises(UsageError) as caught:
+        in_words("rms(")
+    examples = re.findall(r'"([^"]+)"', caught.value.hint)
+    assert len(examples) == 4
+    assert len(in_words(*examples).features) == 9
 
 
 def test_the_builder_tells_mistakes_at_the_line_that_makes_them() -> None:
@@ -156,7 +170,10 @@ def test_fields_go_through_steps_and_become_features_at_the_end() -> None:
         ("size:value", "no field is like 'size'", "fields: age, colour"),
         ("age:valve", "no operator 'valve', did you mean 'value'", "impute"),
         ("age:product", "product takes 2 sources, got 1", "a,b:product"),
-        ("age:standardise(1)", "age.standardise(1)", "scale other than 0"),
+        ("age:standardise(1)", "age.standardise(1): standardise cannot take 1", "scale other than 0"),
+        ("colour,age:product", "product cannot take colour, a text", "a text takes impute"),
+        ("age,colour:ratio", "ratio cannot take colour, a text", "a text takes impute"),
+        ("colour:hash_bucket", "hash_bucket cannot take no parameters", "a whole number of buckets"),
     ],
 )
 def test_a_bad_entry_of_a_field_is_named(feature: str, message: str, hint: str) -> None:

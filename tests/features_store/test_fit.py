@@ -114,6 +114,7 @@ COLUMNS: Columns = {"x": np.array([1.0, 2.0, 4.0, np.nan, 9.0]), "word": ["b", N
         ("word:impute(most_frequent)", ["word:impute(b)"]),
         ("x:clip(0,5)", ["x:clip(0,5)"]),
         ("word:one_hot(a,b)", ["word:one_hot(a,b)"]),
+        ("word:ordinal(-1,a,b)|min_max", ["word:ordinal(-1,a,b)|min_max(-1,1,0)"]),
     ],
 )
 def test_an_entry_becomes_one_with_numbers(entry: str, fitted: list[str] | None) -> None:
@@ -132,6 +133,10 @@ def test_an_entry_becomes_one_with_numbers(entry: str, fitted: list[str] | None)
         ("nothing:standardise", "no field is like it"),
         ("word:impute(mean)", "a text has no mean"),
         ("x:bucketise(quantiles)", "how many bins is not said"),
+        ("word:standardise", "standardise takes numbers, and this is a text"),
+        ("word:bucketise(quantiles,4)", "bucketise takes numbers, and this is a text"),
+        ("x:one_hot|standardise", "it is 4 features, and a statistic is of one"),
+        ("word:one_hot|min_max", "it is 3 features, and a statistic is of one"),
     ],
 )
 def test_a_statistic_that_cannot_be_is_refused(entry: str, says: str) -> None:
@@ -144,6 +149,12 @@ def test_without_data_the_project_says_what_to_do(tmp_path: Path) -> None:
     assert is_open(project)
     with pytest.raises(UsageError, match="a statistic comes from training data"):
         project.program()
+
+
+def test_a_derived_field_is_one_field(tmp_path: Path) -> None:
+    project, ws, version = pumps(tmp_path, TOML.replace("[features]", '[features]\nderived = { z = "*:unknown" }'))
+    with pytest.raises(UsageError, match=r"derived z = '\*:unknown': it is 2 fields, and one is wanted"):
+        program_for(project, ws, version)
 
 
 def _edit(folder: Path, old: str, new: str) -> Path:
