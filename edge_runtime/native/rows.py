@@ -261,8 +261,15 @@ def _refused(program: Program, step: Field | Feature, status: int) -> ContractEr
     op = _operator(step)
     texts = [program.fields[i].name for i in _sources(step) if program.fields[i].kind == "text"]
     asks_nothing = not op.limits and not step.params and not step.words
+    if texts and isinstance(step, Feature) and op.name in {"value", "impute", "impute_last"}:
+        return ContractError(
+            f"{_what(step)}: {op.name} of {texts[0]} is a text, and a feature is a number",
+            hint="go on to a number, as in impute(other)|one_hot(a,b)",
+        )
     if status == lib.ER_EOP or (texts and asks_nothing):
-        wrong = f"cannot take {texts[0]}, a text" if texts else "does not go from the kind of its source to its result's"
+        wrong = (
+            f"cannot take {texts[0]}, a text" if texts else "does not go from the kind of its source to its result's"
+        )
         return ContractError(
             f"{_what(step)}: {op.name} {wrong}",
             hint="a text takes impute, impute_last (on a field), missing, one_hot, unknown, ordinal or hash_bucket",
