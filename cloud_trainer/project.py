@@ -57,7 +57,7 @@ class FieldSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """The recordings: CSV files, plain or gzipped, with one header line; one file is one recording.
+    """The recordings: whatever `playback` reads, as CSV files with one header line; one file is one recording.
 
     `time` is the column that says when a frame was taken. Without channels each line is a record of its own, and the
     lines of one group are one recording.
@@ -93,8 +93,9 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """Where labels come from: exactly one of `column`, `intervals`, `index`."""
+    """Where labels come from: exactly one of `pattern` (of the file name), `column`, `intervals`, `index`."""
 
+    pattern: str = ""
     column: str = ""
     intervals: Intervals | None = None
     index: Index | None = None
@@ -282,7 +283,7 @@ def _column_name(section: Section, what: str, taken: Sequence[str]) -> str:
 
 
 def _data(section: Section, *, is_tabular: bool) -> Data:
-    section.choice("format", "csv", of=("csv", "csv.gz"))
+    section.choice("format", "csv", of=("csv", "csv.gz", "wav", "parquet"))
     data = Data(
         root=_folder(section),
         files=section.texts("files"),
@@ -323,10 +324,10 @@ def _index(section: Section, column: str) -> Index:
 
 
 def _labels(section: Section) -> Labels:
-    ways = [name for name in ("column", "intervals", "index") if section.has(name)]
+    ways = [name for name in ("pattern", "column", "intervals", "index") if section.has(name)]
     if len(ways) != 1:
         raise UsageError(
-            f"labels: want one of column, intervals, index, got {' and '.join(ways) or 'none'}",
+            f"labels: want one of pattern, column, intervals, index, got {' and '.join(ways) or 'none'}",
             hint="see the comments that `cloud-trainer init` writes",
         )
     names = section.section("names", optional=True).rest()
@@ -334,6 +335,7 @@ def _labels(section: Section) -> Labels:
         if not isinstance(value, str) or not value:
             raise UsageError(f"labels.names.{key}: want the label's name as text, got {value!r}")
     labels = Labels(
+        pattern=_pattern(section),
         column=section.text("column", ""),
         intervals=_intervals(section.section("intervals")) if ways == ["intervals"] else None,
         index=_index(section.section("index"), "label_column") if ways == ["index"] else None,
@@ -362,20 +364,24 @@ def _groups(section: Section) -> Groups:
     ways = [name for name in ("pattern", "column", "index") if section.has(name)]
     if len(ways) > 1:
         raise UsageError(f"groups: want at most one of pattern, column, index, got {', '.join(ways)}")
-    pattern = section.text("pattern", "")
-    try:
-        n_groups = re.compile(pattern).groups
-    except re.error as why:
-        raise UsageError(f"groups.pattern: {pattern!r} is no regular expression: {why}") from why
-    if pattern and n_groups != 1:
-        raise UsageError(f"groups.pattern: {pattern!r} has {n_groups} groups, want 1", hint=r"such as 'user(\d+)'")
     groups = Groups(
-        pattern=pattern,
+        pattern=_pattern(section),
         column=section.text("column", ""),
         index=_index(section.section("index"), "column") if ways == ["index"] else None,
     )
     section.done()
     return groups
+
+
+def _pattern(section: Section) -> str:
+    pattern, key = section.text("pattern", ""), section.key("pattern")
+    try:
+        n_groups = re.compile(pattern).groups
+    except re.error as why:
+        raise UsageError(f"{key}: {pattern!r} is no regular expression: {why}") from why
+    if pattern and n_groups != 1:
+        raise UsageError(f"{key}: {pattern!r} has {n_groups} groups, want 1", hint=r"such as 'user(\d+)'")
+    return pattern
 
 
 def _features(section: Section, *, is_tabular: bool) -> Features:

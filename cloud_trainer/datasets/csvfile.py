@@ -17,8 +17,10 @@ from edge_runtime.errors import ContractError
 
 
 def stem(path: Path | str) -> str:
-    """The file's name without `.csv` or `.csv.gz`."""
-    return Path(path).name.removesuffix(".gz").removesuffix(".csv")
+    """The file's name without `.csv`, `.csv.gz`, `.wav` or `.parquet`."""
+    name = Path(path).name.removesuffix(".gz")
+    ending = next((end for end in (".csv", ".wav", ".parquet") if name.lower().endswith(end)), "")
+    return name[: len(name) - len(ending)]
 
 
 class CsvFile:
@@ -104,6 +106,11 @@ class CsvFile:
 
 
 def _unreadable(path: Path, line: int, why: Exception) -> ContractError:
+    if path.suffix.lower() in {".wav", ".parquet"}:
+        return ContractError(
+            f"{path}: its columns cannot be read as words: it is no CSV file",
+            hint="take labels and groups from a pattern or an index, and fields from CSV recordings",
+        )
     reason = (why.strerror or str(why)) if isinstance(why, OSError) else str(why)
     if isinstance(why, FileNotFoundError):
         return ContractError(f"{path}: {reason}", hint="the project file names it: mend the name, or add the file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,8 @@ class Labelling:
             if stem(path) not in self._index:
                 raise ContractError(f"{path}: no line of {self._where} names it", hint="add the line")
             spans = (Span(0, n_frames, self._index[stem(path)]),)
+        elif self._labels.pattern:
+            spans = (Span(0, n_frames, found_in_name(self._labels.pattern, path, key="labels.pattern")),)
         else:
             spans = tuple(self._fitting(path, n_frames))
         named = merge_spans((start, end, name) for start, end, value in spans if (name := self.name(value, path)))
@@ -87,6 +90,21 @@ class Labelling:
                 hint=f"known: {', '.join(known)}",
             )
         return self._labels.names[value]
+
+
+def found_in_name(pattern: str, path: Path, *, key: str) -> str:
+    """What the first group of `pattern` finds in the file's name.
+
+    Raises:
+        ContractError: Nothing.
+    """
+    match = re.search(pattern, path.name)
+    if not match or not match[1]:
+        raise ContractError(
+            f"{path}: {key} {pattern!r} finds nothing in its name",
+            hint="mend the pattern, or leave the file out of data.files",
+        )
+    return match[1]
 
 
 def spans_of_column(file: CsvFile, column: str, *, what: str) -> tuple[Span, ...]:

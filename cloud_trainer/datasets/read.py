@@ -5,7 +5,6 @@ Frames are read by the device's own playback, so both sides see the same numbers
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cloud_trainer.datasets.content import Recording, Span
 from cloud_trainer.datasets.csvfile import CsvFile, stem
-from cloud_trainer.datasets.labelling import Labelling, spans_of_column
+from cloud_trainer.datasets.labelling import Labelling, found_in_name, spans_of_column
 from cloud_trainer.datasets.tabular import read_fields, read_table
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.sources.playback import PlaybackSource
@@ -153,13 +152,7 @@ class _Grouping:
                 raise ContractError(f"{path}: no line of {self._where} names it", hint="add the line")
             return self._index[stem(path)]
         if self._groups.pattern:
-            match = re.search(self._groups.pattern, path.name)
-            if not match or not match[1]:
-                raise ContractError(
-                    f"{path}: groups.pattern {self._groups.pattern!r} finds nothing in its name",
-                    hint="mend the pattern, or leave the file out of data.files",
-                )
-            return match[1]
+            return found_in_name(self._groups.pattern, path, key="groups.pattern")
         if self._groups.column:
             spans = spans_of_column(CsvFile(path), self._groups.column, what="group")
             if len({span.label for span in spans}) > 1:

@@ -30,7 +30,7 @@ WRONG = [
     ("[split]", "[spilt]", "spilt: unknown key, did you mean 'split'"),
     ("rate_hz = 10.0", "", "data.rate_hz: want a number above 0, up to 1e.06, it is missing"),
     ("rate_hz = 10.0", "rate_hz = nan", "data.rate_hz: want a number above 0"),
-    ("rate_hz = 10.0", "rate_hz = 10.0\nformat = 'parquet'", "data.format: want one of csv, csv.gz.*got 'parquet'"),
+    ("rate_hz = 10.0", "rate_hz = 10.0\nformat = 'xlsx'", "data.format: want one of csv, csv.gz.*got 'xlsx'"),
     ("scale = 0.5", "scale = 0", r"channel\[0\].scale: want a number that is not 0, got 0"),
     ('name = "y"', 'name = "X"', r"channel\[1\].name: want each channel once"),
     ('name = "y"', 'name = "frame"', "none of recording, group, frame, label"),
@@ -41,7 +41,7 @@ WRONG = [
     (
         "[labels.index]",
         "[labels]\ncolumn = 'c'\n[labels.index]",
-        "want one of column, intervals, index, got column and",
+        "want one of pattern, column, intervals, index, got column and",
     ),
     ("[groups.index]", "[groups]\npattern = 'x'\n[groups.index]", "want at most one of .*pattern, index"),
     ("[split]", "[policy]\nk = 3\nn = 2\n[split]", "policy.k: want a whole number 1..2, got 3"),
