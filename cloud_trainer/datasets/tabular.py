@@ -6,7 +6,6 @@ So a split by group, labels by frame and the digest are the same for tables and 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -112,14 +111,11 @@ def _values(
 
 
 def _value(spec: FieldSpec, cell: str, path: Path, line: int) -> Value:
-    from edge_runtime.sources.cells import BadLine, number, text
+    from edge_runtime.sources.cells import BadLine, field_number, text
 
     try:
-        if spec.kind == "text":
-            return text(cell)
-        value = number(cell) if cell else float("nan")
+        return text(cell) if spec.kind == "text" else field_number(cell)
     except BadLine as why:
         raise ContractError(
             f"{path} line {line}, column {spec.column!r}: {why}", hint='mend the line, or declare kind = "text"'
         ) from None
-    return None if math.isnan(value) else value

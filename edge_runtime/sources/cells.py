@@ -13,6 +13,8 @@ from edge_runtime.sources.frames import NO_TIME
 
 TIME_UNITS: Final = {"time_s": 1e6, "time_ms": 1e3, "time_us": 1.0, "time_ns": 1e-3}
 """Option that names the time of a line -> µs of one of its units."""
+MISSING: Final = frozenset({"na", "n/a", "null", "none", "?"})
+"""Words, in lower case, that stand for a number that is missing in tables of records."""
 _YEAR_9999_US: Final = 253402300799 * 10**6
 
 
@@ -67,6 +69,31 @@ def number(value: object) -> float:
         return _plain(value)
     except (ValueError, OverflowError, TypeError):
         raise BadLine(f"{short(value)} is no number") from None
+
+
+def field_number(value: object) -> float | None:
+    """The number that a field of a record holds; None for one that is missing, so written (`MISSING`) or left out.
+
+    A time as ISO 8601 text with its zone is its Unix milliseconds, which the operators of times take.
+
+    Raises:
+        BadLine: It means none.
+    """
+    try:
+        found = number(value)
+        return None if math.isnan(found) else found
+    except BadLine:
+        word = value.strip() if isinstance(value, str) else ""
+        if word.lower() in MISSING:
+            return None
+        if not _is_iso(word):
+            raise
+    try:
+        return _iso_us(word) / 1000
+    except BadLine:
+        raise
+    except ValueError:
+        raise BadLine(f"{short(value)} is no number, and no time") from None
 
 
 def text(value: object) -> str | None:

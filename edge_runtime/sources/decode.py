@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from edge_runtime.errors import ContractError
-from edge_runtime.sources.cells import BadLine, number, text, time_field
+from edge_runtime.sources.cells import BadLine, field_number, number, text, time_field
 from edge_runtime.sources.frames import FrameQueue
 from edge_runtime.sources.lines import CsvLines, JsonLines, Splitter
 from edge_runtime.sources.port import Request, RowField, Value
@@ -142,7 +142,7 @@ class RowDecoder:
     def __init__(self, request: Request, fields: Sequence[RowField], *, default: str, skip_first: bool = False) -> None:
         names = [field.name for field in fields]
         self._reader = LineReader(request, wanted=names, default=default, skip_first=skip_first)
-        self._kinds: list[Callable[[object], Value]] = [text if f.kind == "text" else _number_or_none for f in fields]
+        self._kinds: list[Callable[[object], Value]] = [text if f.kind == "text" else field_number for f in fields]
         self.rows: list[tuple[Value, ...]] = []
         self.counts = self._reader.counts
 
@@ -159,8 +159,3 @@ class RowDecoder:
     def end(self) -> None:
         """No more bytes come."""
         self._reader.end()
-
-
-def _number_or_none(value: object) -> float | None:
-    found = number(value)
-    return None if found != found else found  # noqa: PLR0124 - NaN is missing

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge_runtime.errors import ContractError
-from edge_runtime.sources.cells import BadLine, number, text
+from edge_runtime.sources.cells import BadLine, field_number, text
 from edge_runtime.sources.port import RowField, Value
 from edge_runtime.sources.tape import BLOCK_FRAMES, Tape, open_recording
 
@@ -57,7 +56,6 @@ def _value(field: RowField, cell: object) -> Value:
     if field.kind == "text":
         return text(cell)
     try:
-        value = number(cell)
+        return field_number(cell)
     except BadLine as why:
         raise BadLine(f"field {field.name!r}: {why}") from None
-    return None if math.isnan(value) else value

@@ -67,6 +67,18 @@ def test_numbers_texts_and_what_is_missing_are_frozen_as_they_are(tmp_path: Path
     assert freeze(project, ws).ref == version.ref
 
 
+def test_a_missing_number_in_words_and_a_time_are_as_on_the_device(tmp_path: Path) -> None:
+    project, ws = write_table(tmp_path, [LINES[0], "NA,NA,0,x", "2015-02-04T17:51:00Z,L,1,x"], TOML)
+    freeze(project, ws)
+    found = {
+        word: float(number or 0)
+        for recording in read_frames(ws, load(ws, "pumps"))
+        for number, word in zip(recording.fields["torque"], recording.fields["type"], strict=True)
+    }
+    assert found["L"] == 1423072260000.0
+    assert math.isnan(found["NA"])
+
+
 def test_a_changed_cell_is_a_new_version(tmp_path: Path) -> None:
     project, ws = write_table(tmp_path, LINES)
     first = freeze(project, ws)

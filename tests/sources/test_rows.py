@@ -9,6 +9,7 @@ import pytest
 
 from edge_runtime.errors import ContractError
 from edge_runtime.sources import RowField, open_rows
+from edge_runtime.sources.cells import BadLine, field_number
 from tests.sources.test_wav import pcm
 
 FIELDS = [RowField(name="kind", kind="text"), RowField(name="v")]
@@ -38,6 +39,41 @@ def test_a_broken_row_is_named_after_those_before(tmp_path: Path, line: str, mes
     rows.stop()
     assert rows.read_rows(9) == []
     rows.close()
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("NA", None),
+        ("n/a", None),
+        ("null", None),
+        ("?", None),
+        ("nan", None),
+        ("1970-01-02T00:00:00+01:00", 82800000.0),
+        ("1970-01-01 00:00:01.5Z", 1500.0),
+    ],
+)
+def test_a_number_may_be_missing_in_words_or_a_time(tmp_path: Path, cell: str, value: float | None) -> None:
+    (tmp_path / "a.csv").write_text(f"v,kind\n{cell},{cell}\n")
+    with closing(open_rows(f"playback {tmp_path}/a.csv", FIELDS)) as rows:
+        assert rows.read_rows(9) == [(cell, value)]
+    (tmp_path / "a.ndjson").write_text(f'{{"v":"{cell}","kind":"{cell}"}}\n')
+    with closing(open_rows(f"exec format=ndjson cat {tmp_path}/a.ndjson", FIELDS)) as rows:
+        assert rows.read_rows(9) == [(cell, value)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("2015-02-04 17:51:00", "'2015-02-04 17:51:00' has no zone"),
+        ("2015-13-04T00:00:00Z", "'2015-13-04T00:00:00Z' is no number, and no time"),
+        ("nano", "'nano' is no number"),
+    ],
+)
+def test_a_number_that_is_none_is_told(cell: str, says: str) -> None:
+    with pytest.raises(BadLine) as caught:
+        field_number(cell)
+    assert says in str(caught.value)
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
