@@ -37,7 +37,7 @@ class BirthStream:
         bundle: Digest of the bundle that runs.
         program: Digest of its feature program.
         version: Of the model, from its manifest.
-        window_frames: 2..4096.
+        window_frames: 1..4096; 1 of a table of records.
         hop_frames: 1..window_frames.
         rate_hz: Frames per second, > 0.
         source: What feeds it, e.g. "host", 1..256 characters.
@@ -58,7 +58,7 @@ class BirthStream:
         digest(self.bundle, f"{what}.bundle")
         digest(self.program, f"{what}.program")
         integer(self.version, f"{what}.version", low=1)
-        integer(self.window_frames, f"{what}.window_frames", low=2, high=4096)
+        integer(self.window_frames, f"{what}.window_frames", low=1, high=4096)
         integer(self.hop_frames, f"{what}.hop_frames", low=1, high=self.window_frames)
         positive(self.rate_hz, f"{what}.rate_hz")
         text(self.source, f"{what}.source", high=256)

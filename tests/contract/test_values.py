@@ -180,6 +180,7 @@ LIMITS: list[tuple[Any, str, Any, str]] = [
     (BIRTH, "streams", BIRTH.streams * 2, "birth.streams: 'motor' stands twice"),
     (BIRTH, "versions", {"edgeloop": "x" * 257}, "birth.versions.edgeloop"),
     (BIRTH.streams[0], "hop_frames", 129, "birth.streams.motor.hop_frames: want int 1..128, got 129"),
+    (BIRTH.streams[0], "window_frames", 0, "birth.streams.motor.window_frames: want int 1..4096, got 0"),
     (BIRTH.streams[0], "rate_hz", 0.0, "birth.streams.motor.rate_hz: want number > 0"),
     (STATE, "online", 1, "state.online: want bool, got 1"),
     (STATE, "streams", {"motor": "ab"}, "state.streams.motor: want 64"),

@@ -21,6 +21,11 @@ from cloud_trainer.project import load, policy_for
 from cloud_trainer.rollout import signer
 from cloud_trainer.training import Run, train_all
 from cloud_trainer.workspace import Workspace
+from edge_runtime.contract.birth import Birth
+from edge_runtime.contract.bundle import unpack
+from edge_runtime.daemon.config import load_config
+from edge_runtime.daemon.decide import load as load_bundle
+from edge_runtime.daemon.letters import birth
 from tests.daemon.rig import KEYS, Rig
 
 AI4I = Path(os.environ.get("EDGELOOP_DATA", ""), "ai4i", "ai4i2020.csv.gz")
@@ -153,6 +158,16 @@ def test_the_daemon_decides_each_record_as_the_trainer_did(tmp_path: Path) -> No
     lines = decided(Rig(tmp_path / "dev"), source=f"playback {tmp_path / 'pumps.csv'}", bundle=str(exported.path))
     assert [line["window"] for line in lines] == list(range(1500))
     assert [line["label"] for line in lines] == wanted
+
+
+def test_a_device_that_decides_records_says_so_to_the_fleet(tmp_path: Path) -> None:
+    write_pumps(tmp_path / "pumps.csv", 300)
+    _, _, exported = made(tmp_path, PUMPS)
+    rig = Rig(tmp_path / "dev")
+    config = load_config(rig.write(source=f"playback {tmp_path / 'pumps.csv'}", bundle=str(exported.path)))
+    loaded = load_bundle(unpack(exported.path.read_bytes()))
+    said = Birth.from_bytes(birth(config.device, 1, {"m": (loaded, "playback")}).payload)
+    assert (said.streams[0].window_frames, said.streams[0].hop_frames) == (1, 1)
 
 
 def test_a_fact_of_the_device_is_the_field_of_a_row(tmp_path: Path) -> None:
