@@ -123,6 +123,14 @@ def _training_columns(project: Project, ws: Workspace, dataset: DatasetVersion) 
     from cloud_trainer.datasets import read_frames
     from cloud_trainer.datasets.content import joined
 
+    theirs = {field.name: field.kind for field in dataset.fields}
+    for spec in project.fields:
+        if theirs.get(spec.name) != spec.kind:
+            there = ", ".join(f"{name} ({kind})" for name, kind in theirs.items()) or "none"
+            raise UsageError(
+                f"dataset {dataset.ref}: no field {spec.name!r} of kind {spec.kind}",
+                hint=f"it has {there}; `cloud-trainer data freeze` makes a version of the project as it is now",
+            )
     recordings = read_frames(ws, dataset)
     test = _test_groups(project, recordings)
     kept = [recording for recording in recordings if recording.group not in test]

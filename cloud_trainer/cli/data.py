@@ -119,6 +119,7 @@ def features(
     from cloud_trainer.datasets import load
     from cloud_trainer.definition import program_for, program_of
     from edge_runtime import native
+    from edge_runtime.errors import UsageError
     from edge_runtime.features import describe
 
     loaded, ws = _open(project, workspace)
@@ -127,7 +128,10 @@ def features(
     print(describe(program))
     print(f"digest {program.digest}")
     if out:
-        out.write_bytes(program.to_bytes())
+        try:
+            out.write_bytes(program.to_bytes())
+        except OSError as why:
+            raise UsageError(f"{out}: {why.strerror}", hint="name a folder that exists and can be written") from why
 
 
 def train(project: ProjectFile = _FILE, workspace: WorkspaceDir = None, dataset: Dataset = "") -> None:

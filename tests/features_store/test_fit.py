@@ -151,6 +151,20 @@ def test_without_data_the_project_says_what_to_do(tmp_path: Path) -> None:
         project.program()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('name = "age"', 'name = "aged"', "no field 'aged' of kind number"),
+        ('kind = "text"', "", "'colour' of kind number"),
+    ],
+)
+def test_a_dataset_with_other_fields_is_refused(tmp_path: Path, old: str, new: str, says: str) -> None:
+    _, ws, version = pumps(tmp_path)
+    with pytest.raises(UsageError, match=says) as caught:
+        program_for(load_project(_edit(tmp_path, old, new)), ws, version)
+    assert "it has age (number), colour (text)" in caught.value.hint
+
+
 def test_a_derived_field_is_one_field(tmp_path: Path) -> None:
     project, ws, version = pumps(tmp_path, TOML.replace("[features]", '[features]\nderived = { z = "*:unknown" }'))
     with pytest.raises(UsageError, match=r"derived z = '\*:unknown': it is 2 fields, and one is wanted"):

@@ -34,6 +34,9 @@ def test_features_prints_the_program(tmp_path: Path) -> None:
     text = call("features", "-p", write_project(tmp_path))
     assert "x.mad_diff" in text
     assert "digest" in text
+    out = tmp_path / "nowhere" / "p.json"
+    with pytest.raises(UsageError, match=r"p\.json: No such file or directory"):
+        call("features", "-p", tmp_path / "edgeloop.toml", "--out", out)
 
 
 def test_train_prints_the_runs_and_the_best_ones_confusion(tmp_path: Path) -> None:
