@@ -224,6 +224,11 @@ def _context(given: object) -> dict[str, float | str]:
             raise UsageError(
                 f"context.{name}: want a number or a text, got {value!r}", hint="write 1 or 0 for true or false"
             )
+        if is_number and not -1e308 <= value <= 1e308:
+            raise UsageError(
+                f"context.{name}: want a finite number, got {str(value)[:40]}",
+                hint="leave the fact out, if nobody knows it",
+            )
         found[name] = float(value) if is_number else value
     return found
 

@@ -109,6 +109,12 @@ def test_a_fact_is_a_number_or_a_text(tmp_path: Path, value: str) -> None:
         load(tmp_path, GOOD + f"[context]\nx = {value}\n")
 
 
+@pytest.mark.parametrize("value", ["nan", "-inf", "1" + "0" * 400])
+def test_a_fact_is_a_finite_number(tmp_path: Path, value: str) -> None:
+    with pytest.raises(UsageError, match=r"context\.x: want a finite number, got"):
+        load(tmp_path, GOOD + f"[context]\nx = {value}\n")
+
+
 def test_two_streams_on_one_stdin_are_refused(tmp_path: Path) -> None:
     text = GOOD.replace("playback a.csv 'b c.csv'", "stdin format=csv") + '[[stream]]\nname = "n"\nsource = "stdin"\n'
     with pytest.raises(UsageError, match="two streams read stdin"):
