@@ -14,8 +14,6 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-NAME = "edge_runtime.native._er"
-
 
 def module(name: str, path: Path) -> ModuleType:
     """The file as a module, without the packages around it: `edge_runtime.native` loads the core at once."""
@@ -46,9 +44,9 @@ def load(folder: Path) -> None:
     """Build the core in `folder` and load it, before anything else imports it. Without `CC`: the tree's own."""
     if "CC" not in os.environ:
         return
-    assert NAME not in sys.modules
+    assert build.NAME not in sys.modules
     os.environ["CC"] = shlex.join(compiler())
-    sys.modules[NAME] = module(NAME, build.build(folder))
+    sys.modules[build.NAME] = module(build.NAME, build.build(folder))
 
 
 def library(source: Path, folder: Path) -> Path:

@@ -29,12 +29,13 @@ def relative(pattern: str) -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern))
 
 
+NAME = "edge_runtime.native._er"
 ffi = cffi.FFI()
 CALL = ROOT / "edge_runtime" / "native" / "call.h"
 ffi.cdef(declarations(ROOT / "csrc" / "er.h"))
 ffi.cdef(declarations(CALL))
 ffi.set_source(
-    "edge_runtime.native._er",
+    NAME,
     '#include "er.h"\n' + CALL.read_text(encoding="ascii"),
     sources=relative("csrc/er_*.c"),
     depends=relative("csrc/*.h"),

@@ -93,7 +93,7 @@ def prove(seeds: range) -> int:
 
 def rows_in_batch(made: Program, given: Sequence[Sequence[Value]]) -> bytes:
     """All records in one call, as Arrow columns."""
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
     kinds = {"number": pa.float64(), "text": pa.string()}
     columns = {
