@@ -38,6 +38,8 @@ class Recording:
         spans: Labelled frames, ascending, neighbours of one label merged; frames in none have no label.
         times: When each frame was taken [µs UTC], int64; None where nobody said.
         fields: Name -> one value a frame: float64, NaN where missing, or text, None where missing.
+        places: Of records that were dealt into groups: where each stood among all of them, int64, ascending; one number
+            is left out between two files. None: its frames followed one another.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Recording:
     spans: tuple[Span, ...]
     fields: Mapping[str, FieldColumn] = field(default_factory=dict)
     times: npt.NDArray[np.int64] | None = None
+    places: npt.NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,8 @@ def digest_frames(
         schema["fields"] = [[each.name, each.kind] for each in fields]
     if any(recording.times is not None for recording in recordings):
         schema["times"] = "us"
+    if any(recording.places is not None for recording in recordings):
+        schema["places"] = "dealt"
     _feed(sha, schema)
     for recording in sorted(recordings, key=lambda r: r.name):
         head = [
@@ -108,6 +113,8 @@ def digest_frames(
         sha.update(recording.frames.astype("<f4", copy=False).tobytes())
         if recording.times is not None:
             sha.update(recording.times.astype("<i8", copy=False).tobytes())
+        if recording.places is not None:
+            sha.update(recording.places.astype("<i8", copy=False).tobytes())
         for each in fields:
             values: Any = recording.fields[each.name]
             if each.kind == "text":

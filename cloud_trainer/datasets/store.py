@@ -53,6 +53,7 @@ class DatasetVersion:
         delta_version: Commit of `table` that holds it.
         made_ms: When [ms, UTC]; not part of the content.
         has_times: Its frames carry the times at which they were taken.
+        is_dealt: It has records that were dealt into groups; the number of a frame is its place in the files.
     """
 
     name: str
@@ -69,6 +70,7 @@ class DatasetVersion:
     made_ms: int
     fields: tuple[Field, ...] = ()
     has_times: bool = False
+    is_dealt: bool = False
 
     @property
     def ref(self) -> str:
@@ -126,6 +128,7 @@ def freeze(
         recordings=len(recordings), labels=_label_order(project, recordings), channels=channels,
         rate_hz=project.data.rate_hz, parents=tuple(p.ref for p in parents), record_program="",
         delta_version=-1, made_ms=_now_ms(), fields=fields, has_times=project.data.time is not None,
+        is_dealt=any(recording.places is not None for recording in recordings),
     )  # fmt: skip
     return _commit(ws, version, _frame_columns(recordings, channels, fields))
 
@@ -185,14 +188,18 @@ def read_frames(ws: Workspace, dataset: DatasetVersion) -> list[Recording]:
         frames[:, i] = columns[channel.name]
     codes = np.asarray(columns["code"], dtype=np.int32)
     times = np.asarray(columns["time_us"], dtype=np.int64) if dataset.has_times else None
+    places = np.asarray(columns["frame"], dtype=np.int64) if dataset.is_dealt else None
     recordings, start = [], 0
     for name, group, n in heads:
         spans = _spans(codes[start : start + n], dataset.labels)
         own = {each.name: _field_values(columns[each.name][start : start + n], each) for each in dataset.fields}
-        when = None if times is None else times[start : start + n]
         recordings.append(
-            Recording(name=name, group=group, frames=frames[start : start + n], spans=spans, fields=own, times=when)
-        )
+            Recording(
+                name=name, group=group, frames=frames[start : start + n], spans=spans, fields=own,
+                times=None if times is None else times[start : start + n],
+                places=None if places is None else places[start : start + n],
+            )
+        )  # fmt: skip
         start += n
     _prove(dataset, digest_frames(recordings, dataset.channels, dataset.rate_hz, dataset.fields))
     return recordings
@@ -282,8 +289,8 @@ def _version(row: dict[str, Any]) -> DatasetVersion:
     )
     lists = {name: tuple(json.loads(row[name])) for name in ("labels", "parents")}
     fields = tuple(Field(name=name, kind=kind) for name, kind in json.loads(row.get("fields") or "[]"))
-    has_times = bool(row.get("has_times"))
-    return DatasetVersion(**{**row, **lists, "channels": channels, "fields": fields, "has_times": has_times})
+    later = {name: bool(row.get(name)) for name in ("has_times", "is_dealt")}  # columns that old versions lack
+    return DatasetVersion(**{**row, **lists, **later, "channels": channels, "fields": fields})
 
 
 def _find(ws: Workspace, name: str, digest: str) -> DatasetVersion | None:
@@ -333,7 +340,9 @@ def _frame_columns(
     return {
         "recording": [r.name for r in recordings for _ in range(len(r.frames))],
         "group": [r.group for r in recordings for _ in range(len(r.frames))],
-        "frame": np.concatenate([np.arange(len(r.frames), dtype=np.int64) for r in recordings]),
+        "frame": np.concatenate(
+            [np.arange(len(r.frames), dtype=np.int64) if r.places is None else r.places for r in recordings]
+        ),
         "label": labels,
         **{channel.name: frames[:, i] for i, channel in enumerate(channels)},
         **{each.name: joined([recording.fields[each.name] for recording in recordings]) for each in fields},

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 N_HASHED = 32
 """Groups that records are dealt into where the project names none: by their content, so that a row that stands twice
-is never in training and in test at once."""
+is never in training and in test at once. They keep their places: what follows what is a fact of the files, and drift
+needs it."""
 
 Value = float | str | None
 
 
 class _Record(NamedTuple):
+    place: int
     group: str
     label: str
     values: tuple[Value, ...]
@@ -48,9 +50,11 @@ def read_table(project: Project, files: Sequence[Path]) -> list[Recording]:
         raise UsageError("groups: a table of records has its group in a column", hint='write: [groups] column = "..."')
     labelling = Labelling(project)
     groups: dict[str, list[_Record]] = {}
+    place = 0
     for path in files:
-        for record in _records(project, path, labelling):
+        for record in _records(project, path, labelling, first=place):
             groups.setdefault(record.group, []).append(record)
+            place = record.place + 2  # of the next file: its first record is no neighbour of this one
     return [
         Recording(
             name=name,
@@ -61,6 +65,7 @@ def read_table(project: Project, files: Sequence[Path]) -> list[Recording]:
                 spec.name: column_of([record.values[at] for record in records], spec.kind)
                 for at, spec in enumerate(project.fields)
             },
+            places=None if project.groups.column else np.array([record.place for record in records], dtype=np.int64),
         )
         for name, records in sorted(groups.items())
     ]
@@ -85,17 +90,18 @@ def column_of(values: Sequence[Value], kind: str) -> FieldColumn:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
-def _records(project: Project, path: Path, labelling: Labelling) -> Iterator[_Record]:
+def _records(project: Project, path: Path, labelling: Labelling, *, first: int) -> Iterator[_Record]:
     file = CsvFile(path)
     label, group = project.labels.column, project.groups.column
-    for line, values, cells in _values(project.fields, file, [label, *([group] if group else [])]):
+    rows = _values(project.fields, file, [label, *([group] if group else [])])
+    for place, (line, values, cells) in enumerate(rows, first):
         if not cells[label]:
             raise ContractError(
                 f"{path} line {line}, column {label!r}: it is empty", hint="label the line, or leave it out"
             )
         if group and not cells[group]:
             raise ContractError(f"{path} line {line}, column {group!r}: it is empty", hint="name its group")
-        yield _Record(cells[group] if group else _dealt(values), labelling.name(cells[label], path), values)
+        yield _Record(place, cells[group] if group else _dealt(values), labelling.name(cells[label], path), values)
 
 
 def _dealt(values: tuple[Value, ...]) -> str:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cloud_trainer.workspace import Workspace
     from edge_runtime.contract.program import Program
 
+DEALT = "rows"
+"""The recording of records that were dealt into groups: neighbours are those of the files."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureTable:
@@ -32,7 +35,7 @@ class FeatureTable:
         x: float32 [n, n_features], C order.
         y: int32 [n], index into `labels`.
         groups: One a row.
-        recording: One a row; of a device's record "device/epoch".
+        recording: One a row; of a device's record "device/epoch"; records that were dealt into groups are one, "rows".
         window: int64 [n], number of the window in its recording; of a device's record its seq.
         labels: In the order of the index.
         program: What made `x`.
@@ -203,12 +206,13 @@ def _windows(recording: Recording, program: Program) -> _Rows:
     x = _vectors(recording, program)
     label = labelled_windows(recording, program.window_frames, program.hop_frames)
     kept = np.array(sorted(label), dtype=np.int64)
+    is_dealt = recording.places is not None
     return _Rows(
         x=x[kept],
         label=[label[window] for window in kept.tolist()],
         groups=[recording.group] * len(kept),
-        recording=[recording.name] * len(kept),
-        window=kept,
+        recording=[DEALT if is_dealt else recording.name] * len(kept),
+        window=kept if recording.places is None else recording.places[kept],
     )
 
 

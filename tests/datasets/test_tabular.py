@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cloud_trainer.datasets import freeze, load, read_frames
+from cloud_trainer.export.baseline import bins_of, neighbours
+from cloud_trainer.features import materialise
 from cloud_trainer.project import Project
 from cloud_trainer.project import load as load_project
 from cloud_trainer.workspace import Workspace
@@ -99,6 +102,38 @@ def test_a_row_that_stands_twice_is_in_one_group(tmp_path: Path) -> None:
     assert len(groups) == 50
     assert all(len(found) == 1 for found in groups.values())
     assert len(set.union(*groups.values())) > 10
+
+
+def test_records_that_are_dealt_keep_their_places(tmp_path: Path) -> None:
+    """The order of files and lines is content; no record of one file follows one of another."""
+    (tmp_path / "a").mkdir()
+    lines = [LINES[0], *(f"{i},L,{i % 2},x" for i in range(60))]
+    project, ws = write_table(tmp_path / "a", lines, TOML.replace('["pumps.csv"]', '["*.csv"]'))
+    (tmp_path / "a" / "r.csv").write_text("\n".join([LINES[0], *(f"{i},L,1,x" for i in range(61, 71))]))
+    version = freeze(project, ws)
+    found: dict[int, object] = {}
+    for recording in read_frames(ws, load(ws, "pumps")):
+        assert recording.places is not None
+        found.update(zip(recording.places.tolist(), recording.fields["torque"], strict=True))
+    assert found == {i: float(i) for i in (*range(60), *range(61, 71))}
+    lines[1:] = lines[:0:-1]
+    turned = freeze(*write_table(tmp_path / "a", lines, TOML.replace('["pumps.csv"]', '["*.csv"]')))
+    assert turned.digest != version.digest
+
+
+def test_the_baseline_sees_what_follows_what_in_the_file(tmp_path: Path) -> None:
+    """Lag-1 of dealt records is that of the file: else drift takes them for independent."""
+    rng, torque = np.random.default_rng(1), 0.0
+    lines = [LINES[0]]
+    for i in range(3000):
+        torque = 0.9 * torque + rng.normal()
+        lines.append(f"{torque:.4f},L,{i % 2},x")
+    project, ws = write_table(tmp_path, lines)
+    table = materialise(ws, freeze(project, ws), project.program())
+    code = np.unique(table.recording, return_inverse=True)[1]
+    bins = bins_of("torque", table.x[:, 0], neighbours(code, table.window))
+    assert bins.lag1 == pytest.approx(0.9, abs=0.03)
+    assert len(set(table.groups)) > 10
 
 
 @pytest.mark.parametrize(
