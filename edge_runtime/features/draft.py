@@ -13,6 +13,7 @@ from edge_runtime import native
 from edge_runtime.contract.program import Channel, Feature, Field, Filter
 from edge_runtime.contract.timing import Timing
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.features.bands import check_bands
 from edge_runtime.features.shown import FeatureProgram
 from edge_runtime.features.spec import call, near
 from edge_runtime.features.units import unit_of
@@ -196,6 +197,7 @@ class Draft:
                 timing=timing or Timing(),
             )
             native.check_program(program)
+            check_bands(program)
         except ContractError as why:
             raise UsageError(str(why), hint=why.hint) from why
         return program

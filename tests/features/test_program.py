@@ -34,6 +34,13 @@ def test_a_word_is_for_every_channel_and_a_glob_for_some() -> None:
         ("band_power(a,b)", "'a' is no number", "band_power(0.5,4)"),
         ("band_power(4,1)", r"feature acc_x.band_power(4,1): parameters (4.0, 1.0) are out of range", "f0 < f1"),
         ("band_power(11,12)", "out of range at 20 frames/s", "f0 <= 10 [Hz]"),
+        ("band_power(4,4)", "out of range at 20 frames/s", "f0 < f1"),
+        (
+            "acc_x:band_power(4,10.6)",
+            "acc_x.band_power(4,10.6): f1 10.6 Hz is above half the rate, 10 Hz",
+            "up to 10.5",
+        ),
+        ("acc_x:decimate(2)|band_power(4,6)", "f1 6 Hz is above half the rate, 5 Hz", "write f1 = 5"),
         ("autocorrelation(40)", "out of range at 20 frames/s, window 40", "a whole lag, 1 <= lag < 40 [frames]"),
         ("quantile(25)", "parameters (25.0,) are out of range", "quantile wants 0 <= p <= 1"),
         ("goertzel(10)", "out of range", "0 < f < 10 [Hz]"),
@@ -47,6 +54,10 @@ def test_a_bad_entry_is_named_with_what_there_is(spec: str, message: str, hint: 
         build(spec)
     assert message in str(caught.value)
     assert hint in caught.value.hint
+
+
+def test_a_band_may_take_the_last_bin_in() -> None:
+    assert [f.params[1] for f in build("temp:band_power(4,10)", "temp:band_power(4,10.5)").features] == [10.0, 10.5]
 
 
 def test_an_entry_listed_twice_is_named() -> None:

@@ -66,7 +66,7 @@ def band_power(w: Window, f0_hz: float, f1_hz: float) -> float:
     Args:
         w: The window.
         f0_hz: 0..rate/2.
-        f1_hz: Above f0; above rate/2 to take Nyquist in.
+        f1_hz: Above f0; above rate/2 to take Nyquist in: by a bin, rate/n, at most where a program is made.
     """
     power, n = _power(w), len(w.x)
     k = np.arange(len(power))
