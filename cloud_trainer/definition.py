@@ -5,8 +5,7 @@ One rule: what is fitted is fitted on training groups alone, once for a dataset 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from cloud_trainer.features.fit import Columns
     from cloud_trainer.project import Features, Project
     from cloud_trainer.workspace import Workspace
+    from edge_runtime.features.program import Derived, Entry
+    from edge_runtime.features.spec import Spec
 
 
 def is_open(project: Project) -> bool:
@@ -61,13 +62,15 @@ def program_of(project: Project, training: Columns | None = None) -> Program:
         UsageError: A feature of `features.list` is none, or `features.program` is none for the project's channels.
     """
     wanted = project.features
+    entries: Sequence[Entry] = wanted.list
+    derived: Mapping[str, Derived] = wanted.derived
     if is_open(project):
         if training is None:
             raise UsageError(
                 "features.list: a statistic comes from training data, and none is named",
                 hint="`cloud-trainer features --dataset NAME@1` fits it; `cloud-trainer run` does too",
             )
-        wanted = _fitted(wanted, training)
+        entries, derived = _fitted(wanted, training)
     if wanted.program:
         program = _read(wanted.program)
         _check_fits(program, project, wanted.program.name)
@@ -77,8 +80,8 @@ def program_of(project: Project, training: Columns | None = None) -> Program:
         rate_hz=project.data.rate_hz,
         window_frames=wanted.window_frames,
         hop_frames=wanted.hop_frames,
-        features=wanted.list,
-        derived=wanted.derived,
+        features=entries,
+        derived=derived,
         fields={each.name: each.kind for each in project.fields},
         timing=wanted.timing,
     )
@@ -99,23 +102,24 @@ def _sources(wanted: Features) -> list[str]:
     return [each if isinstance(each, str) else each.get("from", "") for each in wanted.derived.values()]
 
 
-def _fitted(wanted: Features, training: Columns) -> Features:
+def _fitted(wanted: Features, training: Columns) -> tuple[list[Spec], dict[str, Derived]]:
+    """Entries and derived fields with every statistic in them."""
     from cloud_trainer.features import fit_entries, needs_fit
 
-    derived = dict(wanted.derived)
-    done: dict[str, str | dict[str, str]] = {}
+    derived: dict[str, Derived] = dict(wanted.derived)
+    done: dict[str, Derived] = {}
     for (name, each), entry in zip(wanted.derived.items(), _sources(wanted), strict=True):
         if needs_fit([entry]):
-            text, *others = fit_entries([entry], training, derived=done)
+            spec, *others = fit_entries([entry], training, derived=done)
             if others:
                 raise UsageError(
                     f"derived {name} = {entry!r}: it is {1 + len(others)} fields, and one is wanted",
                     hint="name one source",
                 )
-            derived[name] = done[name] = text if isinstance(each, str) else {**each, "from": text}
+            derived[name] = done[name] = spec if isinstance(each, str) else {**each, "from": spec}
         elif not set(entry.partition(":")[0].split(",")).isdisjoint({*training, *done}):
-            done[name] = each if isinstance(each, str) else dict(each)
-    return replace(wanted, list=tuple(fit_entries(wanted.list, training, derived=done)), derived=derived)
+            done[name] = each
+    return fit_entries(wanted.list, training, derived=done), derived
 
 
 def _training_columns(project: Project, ws: Workspace, dataset: DatasetVersion) -> Columns:

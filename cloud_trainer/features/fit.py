@@ -1,7 +1,8 @@
-"""Statistics of row operators, frozen at training. One rule: text in, text out; the numbers then stand in the program.
+"""Statistics of row operators, frozen at training. One rule: an entry in, an entry with numbers out, by the same names.
 
-"age:impute(median)|standardise" becomes "age:impute(38)|standardise(38.6,13.7)". A statistic that follows other steps
-is of what the core makes of them, float32; of a field itself it is of its float64 values.
+"age:impute(median)|standardise" becomes "age:impute(38)|standardise(38.6,13.7)", and its feature is
+"age.impute(median).standardise" whatever the numbers. A statistic that follows other steps is of what the core makes of
+them, float32; of a field itself it is of its float64 values.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeVar
 
@@ -110,7 +112,9 @@ def _is_open(one: Call) -> bool:
 # ---- entries ----
 
 
-def fit_entries(entries: Sequence[str], columns: Columns, *, derived: Mapping[str, Derived] | None = None) -> list[str]:
+def fit_entries(
+    entries: Sequence[str], columns: Columns, *, derived: Mapping[str, Derived] | None = None
+) -> list[Spec]:
     """The entries with every statistic in numbers and words; an entry of several fields becomes one a field.
 
     Args:
@@ -121,11 +125,11 @@ def fit_entries(entries: Sequence[str], columns: Columns, *, derived: Mapping[st
     Raises:
         UsageError: A statistic of a field without any value, or with more categories than a program may have.
     """
-    made: list[str] = []
+    made: list[Spec] = []
     for entry in entries:
         spec = parse(entry)
         if not any(_is_open(each) for each in spec.calls):
-            made.append(entry)
+            made.append(spec)
             continue
         names = [*columns, *(derived or {})]
         found = dict.fromkeys(name for glob in spec.sources or ("*",) for name in names if fnmatchcase(name, glob))
@@ -137,15 +141,17 @@ def fit_entries(entries: Sequence[str], columns: Columns, *, derived: Mapping[st
     return made
 
 
-def _fit_one(spec: Spec, sources: tuple[str, ...], columns: Columns, derived: Mapping[str, Derived]) -> str:
+def _fit_one(spec: Spec, sources: tuple[str, ...], columns: Columns, derived: Mapping[str, Derived]) -> Spec:
     done: list[str] = []
+    calls: list[Call] = []
     for each in spec.calls:
-        text = _text(each)
+        text = written = _text(each)
         if _is_open(each):
             values = _values(sources, done, columns, derived)
-            text = _fit_call(each, values, what=f"{','.join(sources)}:{'|'.join([*done, text])}")
+            text = _fit_call(each, values, what=f"{','.join(sources)}:{'|'.join([*done, written])}")
         done.append(text)
-    return f"{','.join(sources)}:{'|'.join(done)}"
+        calls.append(replace(parse(text).calls[0], written=written if text != written else ""))
+    return Spec(f"{','.join(sources)}:{'|'.join(done)}", sources, tuple(calls))
 
 
 def _text(one: Call) -> str:

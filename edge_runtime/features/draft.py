@@ -34,6 +34,7 @@ class Step:
         sources: Names of channels and derived ones; of a row operator those of fields.
         params: Numbers.
         words: Texts.
+        written: What stands in its name instead of operator, params and words, where these were fitted.
     """
 
     kind: str
@@ -41,11 +42,12 @@ class Step:
     sources: tuple[str, ...]
     params: tuple[float, ...] = ()
     words: tuple[str, ...] = ()
+    written: str = ""
 
     @property
     def text(self) -> str:
         """As it stands in a name: "acc_x,acc_y.correlation", "acc_x.band_power(0.5,4)"."""
-        return f"{','.join(self.sources)}.{call(self.op, self.params, self.words)}"
+        return f"{','.join(self.sources)}.{self.written or call(self.op, self.params, self.words)}"
 
 
 def operator(name: str, *, kinds: Sequence[str], what: str) -> native.Operator:

@@ -6,6 +6,7 @@ One rule: an operator that can take several sources takes all that the entry nam
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from edge_runtime import native
@@ -125,8 +126,9 @@ def _steps(draft: Draft, op: native.Operator, call: Call, sources: tuple[str, ..
             )
         return [Step(kind=op.kind, op=op.name, sources=sources, params=params)]
     is_text = draft.kind_of(sources[0]) == "text"
-    lists = [[one] for one in call.arguments] if op.name in EACH_PARAMETER else [list(call.arguments)]
-    return [_row_step(op, sources, arguments, is_text=is_text, what=what) for arguments in lists]
+    if op.name in EACH_PARAMETER:
+        return [_row_step(op, sources, [one], is_text=is_text, what=what) for one in call.arguments]
+    return [replace(_row_step(op, sources, call.arguments, is_text=is_text, what=what), written=call.written)]
 
 
 def _row_step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from edge_runtime.contract.program import FIELD_KINDS, TAPERS, Channel, Field
 from edge_runtime.contract.timing import Timing
@@ -10,10 +11,11 @@ from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.features.draft import Draft
 from edge_runtime.features.expand import add_derived, add_features
 from edge_runtime.features.shown import FeatureProgram
-from edge_runtime.features.spec import near, parse
+from edge_runtime.features.spec import Spec, near, parse
 
 KEYS = ("from", "unit", "taper")
-Derived = str | Mapping[str, str]
+Entry = str | Spec
+Derived = Entry | Mapping[str, Entry]
 
 
 def build_program(
@@ -22,7 +24,7 @@ def build_program(
     rate_hz: float,
     window_frames: int,
     hop_frames: int,
-    features: Sequence[str],
+    features: Sequence[Entry],
     derived: Mapping[str, Derived] | None = None,
     fields: Mapping[str, str] | None = None,
     timing: Timing | None = None,
@@ -52,13 +54,13 @@ def build_program(
         raise UsageError(str(why), hint=f"a field is one of: {', '.join(FIELD_KINDS)}") from why
     for name, entry in (derived or {}).items():
         _derive(draft, name, entry)
-    for text in features:
-        add_features(draft, parse(text))
+    for each in features:
+        add_features(draft, parse(each) if isinstance(each, str) else each)
     return draft.program(rate_hz=rate_hz, window_frames=window_frames, hop_frames=hop_frames, timing=timing)
 
 
 def _derive(draft: Draft, name: str, entry: Derived) -> None:
-    values = {"from": entry} if isinstance(entry, str) else dict(entry)
+    values: dict[str, Any] = {"from": entry} if isinstance(entry, str | Spec) else dict(entry)
     for key in values:
         if key not in KEYS:
             raise UsageError(f"derived {name}: unknown key {key!r}{near(key, KEYS)}", hint=f"known: {', '.join(KEYS)}")
@@ -67,4 +69,6 @@ def _derive(draft: Draft, name: str, entry: Derived) -> None:
     taper = values.get("taper", "none")
     if taper not in TAPERS:
         raise UsageError(f"derived {name}: taper {taper!r}{near(taper, TAPERS)}", hint=f"one of: {', '.join(TAPERS)}")
-    add_derived(draft, name, parse(values["from"], what=f"derived {name} ="), unit=values.get("unit"), taper=taper)
+    source = values["from"]
+    spec = source if isinstance(source, Spec) else parse(source, what=f"derived {name} =")
+    add_derived(draft, name, spec, unit=values.get("unit"), taper=taper)

@@ -30,10 +30,14 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One operator with its parameters."""
+    """One operator with its parameters.
+
+    `written` is how it stood where its numbers were fitted: "standardise"; names then do not change with the data.
+    """
 
     op: str
     arguments: tuple[Argument, ...] = ()
+    written: str = ""
 
 
 @dataclass(frozen=True, slots=True)

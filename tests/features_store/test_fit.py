@@ -83,6 +83,32 @@ def test_a_program_is_fitted_once_for_a_dataset(tmp_path: Path) -> None:
     assert program_for(other, ws, version).digest != program_for(project, ws, version).digest
 
 
+def test_names_stay_when_the_numbers_change(tmp_path: Path) -> None:
+    """A feature is named after the entry as it was written: the fleet's tables and baselines outlive a retraining."""
+    project, _, _ = pumps(tmp_path)
+    names = []
+    for scale in (1.0, 3.0):
+        columns: Columns = {"age": scale * np.array([1.0, 2.0, 4.0, np.nan]), "colour": ["b", None, "a", "b"]}
+        program = program_of(project, columns)
+        names.append([field.name for field in program.fields] + [feature.name for feature in program.features])
+    assert names[0] == names[1]
+    assert names[0] == [
+        "age", "colour", "age.impute(median)", "colour.impute(most_frequent)", "age.impute(median).standardise",
+        "age.missing", "colour.impute(most_frequent).one_hot(a)", "colour.impute(most_frequent).one_hot(b)",
+        "colour.unknown",
+    ]  # fmt: skip
+
+
+def test_a_name_need_not_hold_the_edges(tmp_path: Path) -> None:
+    """63 edges in a name would be more than a name may have."""
+    entry = '["age:bucketise(quantiles,64)|one_hot(0,1)", "age:bucketise(quantiles,64)"]'
+    list_ = TOML[TOML.index("list = ") + 7 :].strip()
+    project, ws, version = pumps(tmp_path, TOML.replace(list_, entry))
+    names = [feature.name for feature in program_for(project, ws, version).features]
+    wide = "age.bucketise(quantiles,64)"
+    assert names == [f"{wide}.one_hot(0)", f"{wide}.one_hot(1)", wide]
+
+
 @pytest.mark.planted
 def test_a_statistic_over_test_rows_is_seen(tmp_path: Path) -> None:
     """The planted bug: statistics of every row, those of test included."""
@@ -121,10 +147,10 @@ def test_an_entry_becomes_one_with_numbers(entry: str, fitted: list[str] | None)
     made = fit_entries([entry], COLUMNS)
     if fitted is None:
         logs = np.log1p(np.array([1.0, 2.0, 4.0, 9.0]))
-        numbers = [float(part) for part in made[0].partition("standardise(")[2].rstrip(")").split(",")]
+        numbers = [float(part) for part in made[0].text.partition("standardise(")[2].rstrip(")").split(",")]
         np.testing.assert_allclose(numbers, (logs.mean(), logs.std()), rtol=1e-6)
         return
-    assert made == fitted
+    assert [each.text for each in made] == fitted
 
 
 @pytest.mark.parametrize(
