@@ -20,9 +20,10 @@ from edge_runtime.contract.program import Channel, Field
 from edge_runtime.contract.timing import Timing
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.features.draft import Draft, Step
+from edge_runtime.features.expand import add_features
 from edge_runtime.features.operators import GroupOperators, NumberOperators, SeriesOperators, TextOperators
 from edge_runtime.features.shown import FeatureProgram
-from edge_runtime.features.spec import near
+from edge_runtime.features.spec import near, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,17 @@ class ProgramBuilder:
             UsageError: The name is none, or taken.
         """
         return Text(self._draft.add_field(_checked(Field, name=name, kind="text")), self._draft)
+
+    def features(self, *entries: str) -> tuple[str, ...]:
+        """The names of the features that the entries add, as `features.list` of a project has them.
+
+        Args:
+            entries: Such as "mic:mfcc(0..12,40,512,256)" or "acc_*:rms".
+
+        Raises:
+            UsageError: Names the entry, what is wrong with it and what there is.
+        """
+        return tuple(name for entry in entries for name in add_features(self._draft, parse(entry)))
 
     # ---- what comes out
 

@@ -5,21 +5,25 @@ One rule: an operator that can take several sources takes all that the entry nam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from itertools import product
 
 from edge_runtime import native
+from edge_runtime.contract.program import MAX_FEATURES
 from edge_runtime.errors import UsageError
 from edge_runtime.features.draft import Draft, Step, operator
 from edge_runtime.features.spec import Argument, Call, Spec, near
 
 EACH_PARAMETER = frozenset({"one_hot"})
 """Given several parameters these are several features, one a category."""
+_RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})")
 
 
-def add_features(draft: Draft, spec: Spec) -> None:
-    """Every feature of the entry, in the order of its sources.
+def add_features(draft: Draft, spec: Spec) -> list[str]:
+    """The names of the features of the entry, in the order of its sources; a range "0..12" is each of its numbers.
 
     Raises:
         UsageError: Names the entry, what is wrong with it and what there is.
@@ -31,9 +35,13 @@ def add_features(draft: Draft, spec: Spec) -> None:
     for call in before:
         names = _through(draft, call, names, is_row=is_row, what=what)
     op = operator(last.op, kinds=("row",) if is_row else ("window",), what=what)
-    for sources in _together(op, names):
-        for step in _steps(draft, op, last, sources, what=what):
-            draft.feature(step)
+    calls = [last] if is_row else _counted_out(last, what=what)  # in an entry of fields a range may be a word
+    return [
+        draft.feature(step)
+        for sources in _together(op, names)
+        for call in calls
+        for step in _steps(draft, op, call, sources, what=what)
+    ]
 
 
 def add_derived(draft: Draft, name: str, spec: Spec, *, unit: str | None = None, taper: str = "none") -> None:
@@ -149,6 +157,24 @@ def _row_step(
                 hint=f"{op.name} wants {op.limits}" if op.limits else "",
             )
     return Step(kind="row", op=op.name, sources=sources, params=tuple(params), words=tuple(words))
+
+
+def _counted_out(call: Call, *, what: str) -> list[Call]:
+    """The calls that `call` is short for: mfcc(0..12,40,512,256) are 13; of two ranges the last one runs fastest."""
+    lists: list[list[Argument]] = []
+    for argument in call.arguments:
+        found = None if argument.is_quoted else _RANGE.fullmatch(argument.text.strip())
+        if not found:
+            lists.append([argument])
+            continue
+        low, high = int(found[1]), int(found[2])
+        if not low <= high < low + MAX_FEATURES:
+            raise UsageError(
+                f"{what}: {argument.text} is no range of 1..{MAX_FEATURES} numbers",
+                hint=f"write the lesser number first; a program has at most {MAX_FEATURES} features",
+            )
+        lists.append([Argument(str(number)) for number in range(low, high + 1)])
+    return [replace(call, arguments=arguments) for arguments in product(*lists)]
 
 
 def _number(text: str) -> float | None:

@@ -39,7 +39,7 @@ def build_program(
         features: Each `op`, `op(param,...)`, or with `glob:` before it for the channels it is for (without: every
             channel). "acc_*:band_power(0.5,4)" gives "acc_x.band_power(0.5,4)", one a channel, in the channels' order.
             "acc_x,acc_y:correlation" is of two channels. "acc_x:lowpass(5,0.7071)|rms" is the rms of a derived channel.
-            "colour:one_hot(red,green)" is of a field, one feature a word.
+            "colour:one_hot(red,green)" is of a field, one feature a word; "mic:mfcc(0..12,40,512,256)" are 13.
         derived: Name -> "mag" = "acc_x,acc_y,acc_z:magnitude", "slow" = "mag:lowpass(5,1)": channels (or fields) that
             the features read as any other. Or {"from": "mag:lowpass(5,1)", "unit": "g", "taper": "hann"}.
         fields: Name -> "number" or "text": columns of a record.

@@ -51,6 +51,19 @@ def test_the_builder_gives_the_program_of_the_same_words() -> None:
     assert Program.from_bytes(text.to_bytes()) == text
 
 
+def test_the_builder_takes_the_words_of_a_project_too() -> None:
+    p = ProgramBuilder(rate_hz=8000, window_frames=512)
+    p.channel("mic")
+    names = p.features("mic:mfcc(0..12,40,256,128)", "rms")
+    assert len(names) == 14
+    assert names[-1] == "mic.rms"
+    words = build_program(
+        [Channel(name="mic", unit="")], rate_hz=8000, window_frames=512, hop_frames=512,
+        features=["mic:mfcc(0..12,40,256,128)", "mic:rms"],
+    )  # fmt: skip
+    assert p.build().digest == words.digest
+
+
 def test_a_channel_may_come_after_what_was_derived() -> None:
     p = builder()
     p.channel("a").decimate(2).mean()

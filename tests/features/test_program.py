@@ -41,6 +41,10 @@ def test_a_word_is_for_every_channel_and_a_glob_for_some() -> None:
             "up to 10.5",
         ),
         ("acc_x:decimate(2)|band_power(4,6)", "f1 6 Hz is above half the rate, 5 Hz", "write f1 = 5"),
+        ("quantile(1..0)", "1..0 is no range of 1..1024 numbers", "the lesser number first"),
+        ("goertzel(1..2000)", "1..2000 is no range of 1..1024 numbers", "at most 1024 features"),
+        ("ema(1..3)|rms", "'1..3' is no number", "band_power(0.5,4)"),
+        ("mfcc(0..12,12,40,20)", "acc_x.mfcc(12,12,40,20): parameters", "coefficient < mels"),
         ("autocorrelation(40)", "out of range at 20 frames/s, window 40", "a whole lag, 1 <= lag < 40 [frames]"),
         ("quantile(25)", "parameters (25.0,) are out of range", "quantile wants 0 <= p <= 1"),
         ("goertzel(10)", "out of range", "0 < f < 10 [Hz]"),
@@ -54,6 +58,14 @@ def test_a_bad_entry_is_named_with_what_there_is(spec: str, message: str, hint: 
         build(spec)
     assert message in str(caught.value)
     assert hint in caught.value.hint
+
+
+def test_a_range_is_a_feature_for_each_of_its_numbers() -> None:
+    names = [f.name for f in build("acc_*:mfcc(0..12, 20, 40, 20)", "temp:mel(3..3,20,40,20)").features]
+    assert names[:13] == [f"acc_x.mfcc({k},20,40,20)" for k in range(13)]
+    assert names[13:26] == [f"acc_y.mfcc({k},20,40,20)" for k in range(13)]
+    assert names[26:] == ["temp.mel(3,20,40,20)"]
+    assert len(build("acc_x:autocorrelation(1..9)", "acc_x:quantile(0..1)").features) == 11
 
 
 def test_a_band_may_take_the_last_bin_in() -> None:
