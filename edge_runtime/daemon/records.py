@@ -5,6 +5,7 @@ A program with fields that the context does not state reads rows: a row is a fra
 
 from __future__ import annotations
 
+import difflib
 import math
 from array import array
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,27 @@ def fixed_record(program: Program, context: Context, *, stream: str) -> tuple[Va
     if not program.channels or not program.record or any(field.name not in context for field in program.record):
         return None
     return tuple(context[field.name] for field in program.record)
+
+
+def unread_facts(programs: Sequence[Program], context: Context) -> list[str]:
+    """The facts of the context that no program has a field for."""
+    return [name for name in context if all(name != field.name for program in programs for field in program.record)]
+
+
+def refuse_misspelt(programs: Sequence[Program], context: Context) -> None:
+    """A fact that no program reads, beside a field of nearly its name that nothing states, is a slip of the pen.
+
+    Raises:
+        UsageError: Names the fact, the field that was meant, and all fields.
+    """
+    fields = list(dict.fromkeys(field.name for program in programs for field in program.record))
+    unstated = [name for name in fields if name not in context]
+    for name in unread_facts(programs, context):
+        near = difflib.get_close_matches(name, unstated, n=1)
+        if near:
+            raise UsageError(
+                f"context.{name}: no program reads it, did you mean {near[0]!r}?", hint=f"fields: {', '.join(fields)}"
+            )
 
 
 def has_rows(program: Program, context: Context) -> bool:

@@ -20,6 +20,7 @@ from edge_runtime.daemon import budget, letters
 from edge_runtime.daemon.config import Config, StreamConfig
 from edge_runtime.daemon.decide import Loaded, Runner, Sink, load
 from edge_runtime.daemon.lock import lock_state
+from edge_runtime.daemon.records import refuse_misspelt, unread_facts
 from edge_runtime.daemon.sinks import MqttSink, Stdout, StdoutSink
 from edge_runtime.daemon.socket_sink import LineServer, SocketSink
 from edge_runtime.engines import load_bundle
@@ -88,6 +89,7 @@ class Daemon:
 
     def _run(self) -> int:
         self._open_slots()
+        self._check_context()
         self._fit()
         self._worker.start()
         if self._worker.set_aside:
@@ -155,6 +157,18 @@ class Daemon:
             back = {"bundle": started.fell_back, "to": started.digest, "rollout": started.rollout}
             self._inbox.put(("event", (stream.name, "fell-back", back)))
         return slot
+
+    def _check_context(self) -> None:
+        """Tell the facts that nothing reads; refuse a misspelt one while the device runs what it was shipped with.
+
+        After a rollout it is only told: an update must not make a device.toml wrong that was right.
+        """
+        programs = [slot.loaded.program for slot in self._slots.values()]
+        unread = unread_facts(programs, self._config.context)
+        if unread:
+            self._log("context", unread=",".join(unread))
+        if not any(slot.rollout for slot in self._slots.values()):
+            refuse_misspelt(programs, self._config.context)
 
     def _fit(self) -> None:
         """Refuse to start over budget, then fence this process in."""

@@ -26,6 +26,8 @@ from edge_runtime.contract.bundle import unpack
 from edge_runtime.daemon.config import load_config
 from edge_runtime.daemon.decide import load as load_bundle
 from edge_runtime.daemon.letters import birth
+from edge_runtime.update import slots
+from edge_runtime.update.disk import PosixDisk
 from tests.daemon.rig import KEYS, Rig
 
 AI4I = Path(os.environ.get("EDGELOOP_DATA", ""), "ai4i", "ai4i2020.csv.gz")
@@ -189,6 +191,32 @@ def test_a_fact_of_the_wrong_kind_is_refused_by_name(tmp_path: Path) -> None:
     done = rig.run()
     assert done.returncode == 2, done.stderr
     assert "context.site: 7.0, the program of stream m wants a text" in done.stderr
+
+
+def test_a_misspelt_fact_is_refused_with_the_field_that_was_meant(tmp_path: Path) -> None:
+    """The recording has the field too: without the refusal the device would decide by the wrong one."""
+    write_sites(tmp_path)
+    _, _, exported = made(tmp_path, SITES)
+    rig = Rig(tmp_path / "dev")
+    more: dict[str, Any] = {
+        "bundle": str(exported.path),
+        "source": f"playback {tmp_path / 'rec' / 'take-0.csv'}",
+    }
+    rig.write(top='[context]\nsitee = "b"\nload = 0\n', **more)
+    done = rig.run()
+    assert done.returncode == 2, done.stderr
+    assert "context.sitee: no program reads it, did you mean 'site'?" in done.stderr
+    assert "hint: fields: site, load" in done.stderr
+    rig.write(top='[context]\nsite = "b"\nload = 0\nkeeper = "Ada"\n', **more)
+    done = rig.run()
+    assert done.returncode == 0, done.stderr
+    assert "context device=dev-1 unread=keeper" in done.stderr
+    disk = PosixDisk(rig.state / "streams" / "m")
+    slots._save(disk, slots.load(disk), replace(slots.load(disk), rollout="r-1"))
+    rig.write(top='[context]\nsitee = "b"\nload = 0\n', **more)
+    done = rig.run()
+    assert done.returncode == 0, "a rollout stops no device"
+    assert "unread=sitee" in done.stderr
 
 
 @pytest.mark.skipif(not AI4I.is_file(), reason="EDGELOOP_DATA names no folder with ai4i")
