@@ -55,12 +55,6 @@ static void decimate(const er_run *r)
 
 /* ---- of several channels ---- */
 
-static int nothing_ok(const float *param, float rate_hz)
-{
-    (void)param, (void)rate_hz;
-    return 1;
-}
-
 /* x + y + .. [x], added in their order */
 static void add(const er_run *r)
 {
@@ -128,13 +122,13 @@ static const er_filter_kernel ROWS[] = {
      .ratio = decimate_ratio,
      .run = decimate},
     {.info = {1014, ER_KIND_FILTER, 0, 2, 8, "magnitude", "x", "", {0}},
-     .params_ok = nothing_ok,
+     .params_ok = er_nothing_ok,
      .run = magnitude},
     {.info = {1015, ER_KIND_FILTER, 0, 2, 8, "add", "x", "", {0}},
-     .params_ok = nothing_ok,
+     .params_ok = er_nothing_ok,
      .run = add},
     {.info = {1016, ER_KIND_FILTER, 0, 2, 2, "subtract", "x", "", {0}},
-     .params_ok = nothing_ok,
+     .params_ok = er_nothing_ok,
      .run = subtract},
 };
 const er_filter_table er_filters = {ROWS, sizeof ROWS / sizeof *ROWS};

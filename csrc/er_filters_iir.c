@@ -26,13 +26,6 @@ static int memory_ok(const void *state, const void *table, const float *param)
     return m->started <= 1 && m->a - m->a == 0.0 && m->b - m->b == 0.0;
 }
 
-/* A rate that its own channel made 0 is none. */
-static int rate_ok(const float *param, float rate_hz)
-{
-    (void)param;
-    return rate_hz > 0.0f;
-}
-
 /* Zeros keep coming and what is left is far below any float: recursions would crawl through double
  * denormals, which are slow, and never arrive. */
 static int is_faint(float x, double y) { return x == 0.0f && y < 1e-60 && y > -1e-60; }
@@ -256,17 +249,17 @@ static void biquad_run(const er_run *r)
 
 static const er_filter_kernel ROWS[] = {
     {.info = {1003, ER_KIND_FILTER, 0, 1, 1, "difference", "x", "", {0}},
-     .params_ok = rate_ok,
+     .params_ok = er_nothing_ok,
      REMEMBERS,
      .run = difference},
     {.info = {1004, ER_KIND_FILTER, 0, 1, 1, "derivative", "x/s", "", {0}},
-     .params_ok = rate_ok,
+     .params_ok = er_nothing_ok,
      .table_bytes = factor_bytes,
      .design = derivative_design,
      REMEMBERS,
      .run = derivative},
     {.info = {1005, ER_KIND_FILTER, 0, 1, 1, "integrate", "x*s", "", {0}},
-     .params_ok = rate_ok,
+     .params_ok = er_nothing_ok,
      .table_bytes = factor_bytes,
      .design = integrate_design,
      REMEMBERS,

@@ -10,9 +10,12 @@ static int is_bare(const er_program *p)
            p->timing.policy == ER_TIME_NONE;
 }
 
+/* Operators divide by it: channels at a rate that float32 has as 0 or infinite are none. */
+static int rate_ok(float rate_hz) { return er_is_finite(rate_hz) && rate_hz > 0.0f; }
+
 static int shape_ok(const er_program *p)
 {
-    if (!p || !er_is_finite(p->rate_hz) || !(p->rate_hz > 0.0f)) return 0;
+    if (!p || !rate_ok(p->rate_hz)) return 0;
     if (p->n_channels == 0) return is_bare(p);
     return p->channels && p->features && (p->filters || p->n_filters == 0) &&
            p->n_channels <= ER_MAX_CHANNELS && p->n_filters <= ER_MAX_FILTERS && p->window >= 2 &&
@@ -27,6 +30,8 @@ static int channels_ok(const er_program *p)
         if (!er_is_finite(ch->scale) || ch->scale == 0.0f || !er_is_finite(ch->offset)) return 0;
         if (ch->taper > ER_TAPER_HAMMING || ch->every == 0) return 0;
         if (p->window % ch->every || p->hop % ch->every || p->window / ch->every < 2) return 0;
+        const er_pace pace = {.n = (uint16_t)(p->window / ch->every)};
+        if (!rate_ok(er_program_rate(p, &pace))) return 0;
     }
     return 1;
 }
@@ -95,6 +100,7 @@ static er_status pace_of_filter(const er_program *p, er_pace *pace, uint32_t i)
     er_pace *to = &pace[p->n_channels + i];
     *to = (er_pace){(uint16_t)(n / down), (uint16_t)(hop / down), from.clock,
                     (uint16_t)(from.raised || up > 1)};
+    if (!rate_ok(er_program_rate(p, to))) return ER_EINVAL;
     if (k->ratio) to->clock = clock_of_filter(p, pace, i);
     return ER_OK;
 }

@@ -421,6 +421,6 @@ er_status er_row_run_joined(er_row *r, const double *numbers, const char *joined
                             const uint8_t *missing, float *out)
 {
     if (!r || (!joined && size)) return ER_EINVAL;
-    if (!cut(r, joined, size, missing)) return ER_EFORMAT;
+    if (!cut(r, joined ? joined : "", size, missing)) return ER_EFORMAT;
     return er_row_run(r, numbers, r->joined, out);
 }

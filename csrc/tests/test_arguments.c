@@ -110,6 +110,11 @@ static void test_a_program_out_of_range_is_refused(void)
     REFUSED(g.filters[0].from[1] = 1);
     REFUSED(g.filters[0].param[2] = 1);
     REFUSED(g.filters[0].param[0] = 0);
+    REFUSED((g.p.rate_hz = 1e-45f, g.channels[1].every = 2));
+    REFUSED(
+        (g.p.rate_hz = 1e-45f, g.filters[0] = (er_filter){.op = 1002, .n_from = 1, .param = {2}}));
+    REFUSED((g.p.rate_hz = 3e38f,
+             g.filters[0] = (er_filter){.op = 1013, .n_from = 1, .param = {2, 1}}));
     REFUSED(g.features[0].op = 999);
     REFUSED(g.features[0].channel = 3);
     REFUSED(g.features[0].reserved = 1);

@@ -59,6 +59,7 @@ static void test_a_record_gives_its_cells(void)
     CHECK(er_row_run_joined(r, numbers, "", 0, (const uint8_t *)"\1", out) == ER_OK &&
           out[3] == 0.0f);
     CHECK(er_row_run_joined(r, numbers, "re\0d", 4, NULL, out) == ER_EFORMAT);
+    CHECK(er_row_run_joined(r, numbers, NULL, 0, NULL, out) == ER_OK && out[3] == 1.0f);
     CHECK(er_row_run_joined(NULL, numbers, "", 0, NULL, out) == ER_EINVAL);
     CHECK(er_row_run_joined(r, numbers, NULL, 1, NULL, out) == ER_EINVAL);
     CHECK(er_row_run(NULL, numbers, &red, out) == ER_EINVAL);
