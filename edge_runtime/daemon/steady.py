@@ -74,6 +74,8 @@ class SteadySource:
                 if self._source is None:
                     self._source = self._open()
                     self._opened_s = self._clock()
+                    if self._halt.is_set():  # `stop` found no source to stop
+                        return 0
                     self._on_return()
                 return self._source.read(frames)
             except Exception as error:

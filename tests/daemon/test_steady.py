@@ -107,6 +107,20 @@ def test_the_waits_double_to_a_minute_and_one_reason_is_told_once() -> None:
     assert bench.told == ["unplugged 1", "still away 2", "back"]
 
 
+def test_a_stop_while_it_is_opened_is_not_missed() -> None:
+    bench, late = Bench([Flaky([GONE])]), Flaky([1])
+
+    def open_late() -> Source:
+        bench.halt.set()
+        bench.source.stop()  # there is no source yet that it could stop
+        return late
+
+    bench.source._open = open_late
+    assert bench.read() == 0
+    assert late.acts == [1], "a source that has nothing would have blocked for ever"
+    assert bench.told == ["unplugged 1"]
+
+
 def test_a_source_that_lived_for_a_minute_begins_with_one_second_again() -> None:
     bench = Bench([Flaky([1, GONE]), Flaky([1, GONE]), Flaky([1, GONE]), Flaky([1])])
     bench.read()
