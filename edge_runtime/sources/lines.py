@@ -83,7 +83,7 @@ class JsonLines:
         wanted = self.wanted
         if wanted is None:
             skip = self._time.name if self._time else None
-            wanted = self.wanted = tuple(str(key) for key in found if key != skip)
+            wanted = self.wanted = _some([key for key in found if key != skip], line)
         values = [found.get(name) for name in wanted]
         if not any(name in found for name in wanted):
             raise BadLine(f"none of {', '.join(wanted[:8])} in {short(line)}")
@@ -141,7 +141,14 @@ class CsvLines:
         if "" in names or len(set(names)) != len(names):
             raise BadLine(f"header: want one distinct name for each column, got {', '.join(names)[:80]!r}")
         if self.wanted is None:
-            self.wanted = tuple(name for name in names if name != skip)
+            self.wanted = _some([name for name in names if name != skip], ",".join(names))
         if set(names).issuperset(self.wanted):
             self._at, self._n = tuple(names.index(name) for name in self.wanted), len(names)
             self._time_at = names.index(skip) if skip in names else -1
+
+
+def _some(names: list[str], line: object) -> tuple[str, ...]:
+    """The names that the first line gives to the channels; a stream of none would have no frames."""
+    if not names:
+        raise BadLine(f"no channel is named by {short(line)}")
+    return tuple(names)

@@ -76,6 +76,21 @@ def test_without_channels_the_first_line_names_them() -> None:
         assert made.channels == (("ch1", "ch2") if data.startswith(b"[") else ("b", "a"))
 
 
+@pytest.mark.parametrize(
+    ("form", "first", "rest"),
+    [
+        ("ndjson", b"{}\n", b'{"b":2,"a":3}\n'), ("ndjson", b"[]\n", b"[2,3]\n"),
+        ("ndjson", b'{"t":1}\n', b'{"t":2,"b":2,"a":3}\n'), ("csv", b"when\n", b"when,b,a\n1,2,3\n"),
+    ],
+)  # fmt: skip
+def test_a_first_line_that_names_no_channel_is_left_out(form: str, first: bytes, rest: bytes) -> None:
+    made = decoder(request(form, None, time_s="when" if form == "csv" else "t"), default="ndjson")
+    made.feed(first)
+    assert made.channels is None
+    assert taken(made, rest) == [[2, 3]]
+    assert made.counts == {"malformed": 1}
+
+
 BROKEN = [
     ("ndjson", b'{"x":1'), ("ndjson", b"7"), ("ndjson", b"[1]"), ("ndjson", b"[1,2,3]"), ("ndjson", b'{"z":1}'),
     ("ndjson", b'{"x":"ok","y":1}'), ("ndjson", b'{"x":[1],"y":1}'), ("ndjson", b'{"x":1e999999,"y":"1_0"}'),
