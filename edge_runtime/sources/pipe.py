@@ -29,6 +29,7 @@ class Pipe:
         self._descriptor, self._on_end = descriptor, on_end
         self.wake = Wake()
         self.has_ended = False
+        self._error: ContractError | None = None
 
     def chunk(self) -> bytes:
         """The next bytes, at least one; b"" at the end, or when stopped."""
@@ -44,10 +45,25 @@ class Pipe:
             self.has_ended = True
         return b""
 
-    def check_end(self) -> None:
-        """After the last frame was handed out: was it a proper end?"""
+    def feed(self, decoder: Decoder | RowDecoder) -> bool:
+        """Give *decoder*, when all that it made was read, the next bytes; False at the end, or when stopped.
+
+        Raises:
+            ContractError: They are of another format; all before was read. Stays so.
+            TransportError: It is no proper end.
+        """
+        if self._error is not None:
+            raise self._error
+        if data := self.chunk():
+            try:
+                decoder.feed(data)
+            except ContractError as why:
+                self._error = why
+            return True
         if self.has_ended:
+            decoder.end()
             self._on_end()
+        return False
 
 
 class PipeSource:
@@ -95,11 +111,7 @@ class PipeSource:
             if n:
                 self.next_frame += n
                 return n
-            if data := self._pipe.chunk():
-                self._decoder.feed(data)
-            elif self._pipe.has_ended:
-                self._decoder.end()
-                self._pipe.check_end()
+            if not self._pipe.feed(self._decoder):
                 break
         self.times = None
         return 0
@@ -143,11 +155,7 @@ class PipeRows:
                 taken = rows[:n]
                 del rows[:n]
                 return taken
-            if data := self._pipe.chunk():
-                self._decoder.feed(data)
-            elif self._pipe.has_ended:
-                self._decoder.end()
-                self._pipe.check_end()
+            if not self._pipe.feed(self._decoder):
                 break
         return []
 

@@ -16,7 +16,7 @@ import pytest
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.sources import RowField, Source, counts_of, open_source, pipe, stdin
 from edge_runtime.sources.port import Request
-from tests.sources.common import Fed, read_all, read_timed
+from tests.sources.common import Fed, read_all, read_timed, room_for
 
 
 def request(*words: str, channels: tuple[str, ...] | None = ("x", "y"), **options: str) -> Request:
@@ -103,6 +103,26 @@ def test_a_stream_of_another_format_is_an_error_and_not_silence(fed: Any) -> Non
     with pytest.raises(ContractError, match="100 lines in a row are no csv"):
         read_all(source)
     source.close()
+
+
+@pytest.mark.parametrize("size", [7, 65536])
+def test_all_before_lines_of_another_format_is_handed_out(fed: Any, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipe, "READ_BYTES", size)
+    data = FORMS["ndjson"] + b"oops\n" * 100 + b"[7,8]\n"
+    source, out = stdin.open_source(request(), descriptor=fed(data)), room_for(1000, 2)
+    seen = 0
+    with pytest.raises(ContractError, match="100 lines in a row are no ndjson"):  # noqa: PT012
+        while got := source.read(out):
+            seen += got
+    source.close()
+    assert seen == len(FRAMES)
+    rows = stdin.open_rows(request(), [RowField(name="x")], descriptor=fed(data))
+    count = 0
+    with pytest.raises(ContractError, match="100 lines in a row are no ndjson"):  # noqa: PT012
+        while more := rows.read_rows(1000):
+            count += len(more)
+    rows.close()
+    assert count == len(FRAMES)
 
 
 @pytest.mark.parametrize(
