@@ -22,6 +22,7 @@ from edge_runtime.sources.recording import Frames
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _FULL: Final = {8: 128.0, 16: 32768.0, 24: 2.0**31, 32: 2.0**31}
 _MAX_CHANNELS: Final = 64
+_FORMAT_BYTES: Final = 40  # of WAVEFORMATEXTENSIBLE, the longest; a header may promise 4 GiB
 
 
 class WavRecording:
@@ -51,12 +52,11 @@ class WavRecording:
             name, size = struct.unpack("<4sI", file.read(8))
             if name == b"data":
                 break
-            body = file.read(size + size % 2) if name == b"fmt " else b""
+            body = file.read(min(size, _FORMAT_BYTES)) if name == b"fmt " else b""
             if name == b"fmt ":
                 self._format(body)
                 found = True
-            else:
-                file.seek(size + size % 2, 1)
+            file.seek(size + size % 2 - len(body), 1)
         if not found:
             raise self._broken("has no format before its data")
         return int(size) if 0 < size < 0xFFFFFFFF else 1 << 62  # a recorder that writes into a pipe knows no size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import tracemalloc
 import wave
 from pathlib import Path
 
@@ -122,6 +123,17 @@ def test_what_is_no_wav_is_named(tmp_path: Path, data: bytes, message: str) -> N
     path.write_bytes(data)
     with pytest.raises(ContractError, match=rf"x\.wav: .*{message}"):
         open_source(f"playback {path}")
+
+
+def test_a_header_that_promises_4_gib_costs_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(b"RIFF\0\0\0\0WAVEfmt \xfe\xff\xff\xff" + bytes(40))
+    tracemalloc.start()
+    with pytest.raises(ContractError, match=r"x\.wav: "):
+        open_source(f"playback {path}")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3])
