@@ -148,7 +148,12 @@ def _moved(capsule: Any, name: bytes, kind: Any, held: list[Any]) -> Any:
     """The structure behind `capsule`, ours now: the original is marked released, as the interface says."""
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.restype, get.argtypes = _Pointer, (ctypes.py_object, ctypes.c_char_p)
-    source = kind.from_address(get(capsule, name))
+    try:
+        source = kind.from_address(get(capsule, name))
+    except ValueError:
+        raise ContractError(f"columns: a {type(capsule).__name__} is no {name.decode()} capsule") from None
+    if not source.release:
+        raise ContractError("columns: the table was read already", hint="open it anew")
     ours = kind()
     ctypes.memmove(ctypes.byref(ours), ctypes.byref(source), ctypes.sizeof(kind))
     ctypes.memset(ctypes.addressof(source) + kind.release.offset, 0, kind.release.size)
@@ -163,15 +168,30 @@ def _check(stream: _Stream, status: int) -> None:
 
 
 def _places(schema: _Schema, fields: Sequence[Field]) -> list[int]:
-    names = [schema.children[i].contents.name for i in range(schema.n_children)]
-    places = {(name or b"").decode(errors="replace"): i for i, name in enumerate(names)}
+    children = [schema.children[i].contents.name for i in range(schema.n_children)]
+    names = [(name or b"").decode(errors="replace") for name in children]
+    places = {name: i for i, name in enumerate(names)}
     for field in fields:
         if field.name not in places:
             raise ContractError(f"columns: no column {field.name!r}", hint=f"columns: {', '.join(places)}"[:200])
+        if names.count(field.name) > 1:
+            raise ContractError(f"columns: two columns are called {field.name!r}", hint="rename one")
     return [places[field.name] for field in fields]
 
 
+def _check_rows(array: _Array) -> None:
+    """A table is a struct, which may lack whole rows; what stands below them is nothing."""
+    if not array.null_count or not array.buffers[0]:
+        return
+    end = array.offset + array.length
+    valid = int.from_bytes(ctypes.string_at(array.buffers[0], (end + 7) // 8), "little") % (1 << end)
+    missing = array.length - (valid >> array.offset).bit_count()
+    if missing:
+        raise ContractError(f"columns: {missing} of {array.length} rows are missing", hint="drop them")
+
+
 def _part(schema: _Schema, array: _Array, fields: Sequence[Field], places: Sequence[int]) -> Part:
+    _check_rows(array)
     columns = ffi.new("er_column[]", len(fields))
     keep: list[Any] = []
     for column, field, place in zip(columns, fields, places, strict=True):

@@ -97,6 +97,40 @@ def test_a_table_that_does_not_fit_is_refused_by_field() -> None:
         native.Rows(one(2003, "text")).columns(con.sql("select 1.0::double as f0"))
 
 
+class Once:
+    """A table that always hands out the same stream, as a reader does that was read before."""
+
+    def __init__(self, stream: object) -> None:
+        self.stream = stream
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.stream
+
+
+def test_a_stream_that_was_read_already_is_refused() -> None:
+    core = native.Rows(one(2000, "number"))
+    reader = Once(duckdb.connect().sql("select 1.0::double as f0").__arrow_c_stream__())
+    assert core.columns(reader).tolist() == [[1.0]]
+    with pytest.raises(ContractError, match="was read already"):
+        core.columns(reader)
+    with pytest.raises(ContractError, match="int is no arrow_array_stream"):
+        core.columns(Once(5))
+
+
+def test_rows_that_are_missing_as_a_whole_and_names_that_stand_twice_are_refused() -> None:
+    pa = pytest.importorskip("pyarrow")
+    core = native.Rows(one(2000, "number"))
+    column = pa.array([1.0, 2.0, 3.0] * 5)
+    gaps = pa.StructArray.from_arrays([column], names=["f0"], mask=pa.array([False, True, False] * 5))
+    with pytest.raises(ContractError, match="5 of 15 rows are missing"):
+        core.columns(gaps)
+    with pytest.raises(ContractError, match="1 of 2 rows are missing"):
+        core.columns(gaps.slice(9, 2))
+    assert core.columns(gaps.slice(11, 2)).tolist() == [[3.0], [1.0]]
+    with pytest.raises(ContractError, match="two columns are called 'f0'"):
+        core.columns(pa.Table.from_arrays([column, column], names=["f0", "f0"]))
+
+
 @pytest.fixture(scope="module")
 def pipeline() -> tuple[Any, Any, Program]:
     """A ColumnTransformer as people write it, its training rows, and the program of its frozen numbers."""
