@@ -110,7 +110,7 @@ class Once:
 def test_a_stream_that_was_read_already_is_refused() -> None:
     core = native.Rows(one(2000, "number"))
     reader = Once(duckdb.connect().sql("select 1.0::double as f0").__arrow_c_stream__())
-    assert core.columns(reader).tolist() == [[1.0]]
+    assert np.asarray(core.columns(reader)).tolist() == [[1.0]]
     with pytest.raises(ContractError, match="was read already"):
         core.columns(reader)
     with pytest.raises(ContractError, match="int is no arrow_array_stream"):
@@ -126,7 +126,7 @@ def test_rows_that_are_missing_as_a_whole_and_names_that_stand_twice_are_refused
         core.columns(gaps)
     with pytest.raises(ContractError, match="1 of 2 rows are missing"):
         core.columns(gaps.slice(9, 2))
-    assert core.columns(gaps.slice(11, 2)).tolist() == [[3.0], [1.0]]
+    assert np.asarray(core.columns(gaps.slice(11, 2))).tolist() == [[3.0], [1.0]]
     with pytest.raises(ContractError, match="two columns are called 'f0'"):
         core.columns(pa.Table.from_arrays([column, column], names=["f0", "f0"]))
 
