@@ -154,9 +154,10 @@ static void push_column(er_lane *lane, const er_program *p, uint32_t c, const fl
 {
     const er_channel ch = p->channels[c];
     const uint32_t width = p->n_channels, every = ch.every;
-    float *to = lane->row + lane->at + lane->held;
-    for (uint32_t i = (every - first % every) % every; i < take; i += every)
-        *to++ = x[(size_t)i * width + c] * ch.scale + ch.offset;
+    float *restrict to = lane->row + lane->at + lane->held;
+    const uint32_t start = (every - first % every) % every, n = (take + every - 1 - start) / every;
+    const size_t at = (size_t)start * width + c, step = (size_t)every * width;
+    for (uint32_t i = 0; i < n; i++) to[i] = x[at + i * step] * ch.scale + ch.offset;
 }
 
 static void push_filter(er_windows *w, er_lane *lane, const er_filter *f, uint32_t n)

@@ -12,7 +12,7 @@ typedef struct el_call {
     er_decision out;
 } el_call;
 
-/* Push frames start .. start+n-1: status * 2^32 + frames taken, or -1: outside the buffers or misuse. */
+/* Push frames start .. start+n-1: frames taken * 4 + status, or -1: outside the buffers or misuse. */
 int64_t el_step(el_call *c, uint64_t start, uint32_t n);
 
 /* cffi: end */
@@ -25,5 +25,5 @@ int64_t el_step(el_call *c, uint64_t start, uint32_t n)
     const er_status status =
         er_step_at(c->stream, c->frames ? c->frames + start * c->width : NULL,
                    c->times_us ? c->times_us + start : NULL, n, &taken, &c->out);
-    return status < 0 ? -1 : (int64_t)status << 32 | taken;
+    return status < 0 ? -1 : (int64_t)taken << 2 | status;
 }

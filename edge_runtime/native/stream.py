@@ -18,7 +18,8 @@ from edge_runtime.native.rows import Rows, Value
 from edge_runtime.native.status import Floats, Times, floats, fpu_check, memory, text_of, times_of
 from edge_runtime.native.walk import ClockCounts
 
-STATUS = {lib.ER_OK: "decision", lib.ER_AGAIN: "more", lib.ER_SCORES: "scores"}
+STATUS = ("decision", "more", "scores")
+"""By ER_OK, ER_AGAIN, ER_SCORES."""
 DECISION = Struct("=QiifI")
 """er_decision in memory: read at once, as a field costs as much as all of them."""
 
@@ -146,8 +147,8 @@ class Stream:
             done = -1
         if done < 0:
             raise self._misused(start, n)
-        self.status = STATUS[done >> 32]
-        return done & 0xFFFFFFFF
+        self.status = STATUS[done & 3]
+        return done >> 2
 
     def _misused(self, start: int, n: int) -> ValueError:
         end, call = start + n, self._call
