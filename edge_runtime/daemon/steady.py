@@ -6,6 +6,7 @@ waited for. Afterwards every failure counts as "not there": a device may be unpl
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -105,16 +106,19 @@ class SteadySource:
             self._away = error
 
     def stop(self) -> None:
-        """As `Source`; set `halt` first."""
+        """As `Source`; set `halt` first. One of the user's own that fails at it must not end the daemon's own stop."""
         if (source := self._source) is not None:
-            source.stop()
+            with contextlib.suppress(Exception):
+                source.stop()
 
     def close(self) -> None:
-        """As `Source`."""
-        if self._source is not None:
-            self._past += Counter(counts_of(self._source))
-            self._source.close()
-            self._source = None
+        """As `Source`; it is let go of even where it fails at that, as one of the user's own may."""
+        source, self._source = self._source, None
+        if source is not None:
+            with contextlib.suppress(Exception):
+                self._past += Counter(counts_of(source))
+            with contextlib.suppress(Exception):
+                source.close()
 
     def _wait(self, error: Exception) -> None:
         wait_s = min(RETRY_CAP_S, RETRY_S * 2.0**self._failures)

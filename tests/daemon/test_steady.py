@@ -121,6 +121,27 @@ def test_a_stop_while_it_is_opened_is_not_missed() -> None:
     assert bench.told == ["unplugged 1"]
 
 
+class Stubborn(Flaky):
+    """A source of the user's own, which fails where it is let go as well."""
+
+    def stop(self) -> None:
+        raise ZeroDivisionError
+
+    def close(self) -> None:
+        super().close()
+        raise ZeroDivisionError
+
+
+def test_a_source_that_fails_when_it_is_let_go_stops_nothing() -> None:
+    bench = Bench([Stubborn([1, GONE]), Stubborn([1])])
+    assert [bench.read(), bench.read()] == [1, 1]
+    assert bench.told == ["unplugged 1", "back"]
+    bench.halt.set()
+    bench.source.stop()
+    bench.source.close()
+    assert [one.closed for one in bench.opened] == [1, 1]
+
+
 def test_a_source_that_lived_for_a_minute_begins_with_one_second_again() -> None:
     bench = Bench([Flaky([1, GONE]), Flaky([1, GONE]), Flaky([1, GONE]), Flaky([1])])
     bench.read()
