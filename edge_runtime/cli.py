@@ -98,10 +98,10 @@ def _capture(args: argparse.Namespace) -> int:
         raise UsageError(f"--seconds: {args.seconds:g} is not above 0", hint="name how long to capture")
     spec = args.source
     if args.config is not None:
-        from edge_runtime.daemon.config import broker_options, load_config
+        from edge_runtime.daemon.config import CAPTURE, broker_options, load_config
 
         config = load_config(args.config)
-        spec = located(spec, folder=config.folder, broker=broker_options(config.device, config.broker, "capture"))
+        spec = located(spec, folder=config.folder, broker=broker_options(config.device, config.broker, CAPTURE))
     source = open_source(spec, rate_hz=args.rate, channels=args.channels.split(",") if args.channels else None)
     try:
         n_frames = capture(source, args.out, seconds=args.seconds, overwrite=args.overwrite)

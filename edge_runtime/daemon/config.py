@@ -124,6 +124,8 @@ class Config:
 
 
 MAX_CONTEXT = 256
+CAPTURE = "_capture"
+"""In the place of a stream, for `edge-runtime capture`, which may run beside the daemon."""
 LIMITS: dict[str, tuple[float, float]] = {
     "device.utc_offset_min": (-840, 840),
     "broker.port": (1, 65535),
@@ -204,11 +206,14 @@ def _broker(given: object, folder: Path) -> BrokerConfig:
 
 
 def broker_options(device: DeviceConfig, broker: BrokerConfig | None, stream: str) -> dict[str, str]:
-    """The options by which the source of *stream* reaches the broker of this device; a client id of its own."""
+    """The options by which the source of *stream* reaches the broker of this device; a client id of its own.
+
+    No id has a `_`, so none is that of a device, or of a stream of another one.
+    """
     if broker is None:
         return {}
     pems = {name: getattr(broker, name) for name in ("ca", "cert", "key") if getattr(broker, name)}
-    return {"broker": f"{broker.host}:{broker.port}", "client": f"el-{device.site}-{device.id}-{stream}"} | pems
+    return {"broker": f"{broker.host}:{broker.port}", "client": f"el-{device.site}-{device.id}_{stream}"} | pems
 
 
 def _context(given: object) -> dict[str, float | str]:

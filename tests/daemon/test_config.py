@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.daemon import load_config
+from edge_runtime.daemon.config import CAPTURE, BrokerConfig, DeviceConfig, broker_options
 from edge_runtime.errors import UsageError
+from edge_runtime.transport.link import client_id
 
 GOOD = """
 [device]
@@ -28,6 +30,16 @@ def load(tmp_path: Path, text: str) -> object:
     path = tmp_path / "device.toml"
     path.write_text(text, encoding="utf-8")
     return load_config(path)
+
+
+def test_no_two_connections_to_a_broker_have_one_client_id() -> None:
+    """A broker ends the older of two that have: both would come back for ever."""
+    broker = BrokerConfig(host="127.0.0.1")
+    ids = [client_id("lab", name) for name in ("pump", "pump-main", "pump-main-aux")]
+    for device, streams in (("pump", ("main", "main-aux", "capture")), ("pump-main", ("aux", "capture"))):
+        config = DeviceConfig(site="lab", id=device)
+        ids += [broker_options(config, broker, stream)["client"] for stream in (*streams, CAPTURE)]
+    assert len(set(ids)) == len(ids), ids
 
 
 def test_files_are_found_beside_the_config(tmp_path: Path) -> None:
