@@ -1,4 +1,7 @@
-"""Instructions that the core executes for one window, counted by valgrind. A count is exact; a time would not be."""
+"""Instructions that the core executes for one window, or one record, counted by valgrind.
+
+One rule: a count is exact; a time would not be.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,15 @@ from pathlib import Path
 
 from edge_runtime.contract.program import TAPERS, Program
 from edge_runtime.native.build import FLAGS
+from edge_runtime.native.rows import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 WINDOWS = 8
 """More windows in the second recording than in the first; a whole number of the core's moves of its rows."""
+
+
+RECORDS, TIMES = 8, 8
+"""Of count_rows.c: different records, and how often each is run."""
 
 
 def missing() -> str:
@@ -24,18 +32,28 @@ def missing() -> str:
 
 def count(programs: Sequence[Program]) -> list[float]:
     """Instructions a window of each program, the first windows and what is made once left out."""
+    totals = _run("count.c", "\n".join(map(_text, programs)))
+    return [(totals[i, 1] - totals[i, 0]) / _more(each) for i, each in enumerate(programs)]
+
+
+def count_records(programs: Sequence[Program], records: Sequence[Sequence[Sequence[float | str]]]) -> list[float]:
+    """Instructions a record of the row features of each program, the mean over eight records of its fields."""
+    text = "\n".join(map(_row_text, programs, records))
+    totals = _run("count_rows.c", text)
+    return [totals[i, 0] / (RECORDS * TIMES) for i in range(len(programs))]
+
+
+def _run(source: str, text: str) -> dict[tuple[int, int], int]:
     with tempfile.TemporaryDirectory() as folder:
         binary = Path(folder) / "count"
-        sources = [ROOT / "tools" / "count.c", *sorted((ROOT / "csrc").glob("er_*.c"))]
+        sources = [ROOT / "tools" / source, *sorted((ROOT / "csrc").glob("er_*.c"))]
         subprocess.run(["gcc", *FLAGS, "-g0", f"-I{ROOT / 'csrc'}", *map(str, sources), "-o", binary], check=True)
         out = Path(folder) / "callgrind.out"
         command = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}", str(binary)]
-        text = "\n".join(map(_text, programs))
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"valgrind: {done.stderr.strip()}")
-        totals = _totals(Path(folder))
-    return [(totals[i, 1] - totals[i, 0]) / _more(each) for i, each in enumerate(programs)]
+        return _totals(Path(folder))
 
 
 def _more(program: Program) -> int:
@@ -56,6 +74,20 @@ def _text(program: Program) -> str:
         parts += [feature.op, feature.channel, feature.other or 0, *_four(feature.params)]
     first = program.window_frames + 2 * program.hop_frames
     parts += [first, first + _more(program) * program.hop_frames]
+    return " ".join(map(str, parts))
+
+
+def _row_text(program: Program, records: Sequence[Sequence[float | str]]) -> str:
+    fields = program.record
+    stages = [each for each in program.fields if each.is_derived]
+    cells = [each for each in program.features if each.is_row]
+    parts: list[object] = [len(fields), *(KINDS[each.kind] for each in fields), len(stages), len(cells)]
+    for stage in stages:
+        parts += [stage.op, *(*stage.sources, 0)[:2], len(stage.params), len(stage.words), *stage.params, *stage.words]
+    for cell in cells:
+        parts += [cell.op, cell.channel, cell.other or 0, len(cell.params), len(cell.words), *cell.params, *cell.words]
+    for record in records:
+        parts += record
     return " ".join(map(str, parts))
 
 

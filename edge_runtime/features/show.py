@@ -57,8 +57,11 @@ def _title(program: Program) -> str:
         parts.append(f"gaps: {program.timing.policy}, up to {program.timing.most_frames} frames")
     parts.append(f"{len(program.features)} features")
     parts.append(f"{native.state_bytes(program)} bytes of state")
-    if program.channels:
-        parts.append(f"about {thousands(cost(program).total)} instructions a window (x86-64)")
+    costs = cost(program)
+    spent = [f"{thousands(costs.total)} instructions a window"] if program.channels else []
+    if costs.record:
+        spent.append(f"{thousands(costs.record_total)}{'' if spent else ' instructions'} a record")
+    parts.append(f"about {' and '.join(spent)} (x86-64)")
     return ", ".join(parts)
 
 
@@ -74,11 +77,10 @@ def _derived(program: Program) -> list[Row]:
         spent = thousands(costs.filters[place - len(program.channels)])
         rows.append((each.name, made_by, of, each.unit, rate, spent))
     units = _field_units(program)
-    for field in program.fields:
-        if field.op:
-            of = ", ".join(program.fields[i].name for i in field.sources)
-            made_by = _call(table[field.op], field.params, field.words)
-            rows.append((field.name, made_by, of, units[field.name], "", ""))
+    for field, took in zip([each for each in program.fields if each.is_derived], costs.fields, strict=True):
+        of = ", ".join(program.fields[i].name for i in field.sources)
+        made_by = _call(table[field.op], field.params, field.words)
+        rows.append((field.name, made_by, of, units[field.name], "", thousands(took)))
     return rows
 
 
@@ -87,8 +89,8 @@ def _features(program: Program) -> list[Row]:
     series: Sequence[Channel | Filter] = (*program.channels, *program.filters)
     units = _field_units(program)
     rows: list[Row] = []
-    costs = [*map(thousands, cost(program).features), *[""] * len(program.features)]
-    for feature, spent in zip(program.features, costs, strict=False):
+    costs = cost(program)
+    for feature, spent in zip(program.features, map(thousands, [*costs.features, *costs.cells]), strict=True):
         op = table[feature.op]
         there: Sequence[Channel | Filter | Field] = program.fields if feature.is_row else series
         of = [there[i] for i in (feature.channel, feature.other) if i is not None]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from edge_runtime import native
 from edge_runtime.contract.program import Channel, Program
-from edge_runtime.features import build_program
+from edge_runtime.features import build_program, describe
 from edge_runtime.features.cost import cost
-from edge_runtime.features.costs import FILTERS, WINDOWS
-from tools.counting import count, missing
+from edge_runtime.features.costs import FILTERS, ROWS, WINDOWS
+from tools.counting import count, count_records, missing
 
 MONITOR = [
     "mean", "std", "rms", "min", "max", "range", "skewness", "kurtosis", "median", "quantile(0.25)", "quantile(0.75)",
@@ -41,7 +43,7 @@ def programs() -> dict[str, Program]:
 
 def test_every_operator_has_a_cost() -> None:
     """A new one: `python -m tools.cost` counts it."""
-    assert not [op.name for op in native.operators() if op.kind != "row" and op.id not in WINDOWS | FILTERS]
+    assert not [op.name for op in native.operators() if op.id not in WINDOWS | FILTERS | ROWS]
 
 
 @pytest.mark.skipif(bool(missing()), reason=missing())
@@ -51,6 +53,44 @@ def test_the_estimate_is_near_the_count() -> None:
     off = {name: cost(p).total / c - 1 for (name, p), c in zip(programs().items(), counted, strict=True)}
     print({name: f"{value:+.0%}" for name, value in off.items()})
     assert all(abs(value) < WITHIN for value in off.values()), off
+
+
+def of_records(*features: str) -> Program:
+    kinds = {"age": "number", "load": "number", "at": "number", "colour": "text", "site": "text"}
+    return build_program([], rate_hz=1, window_frames=1, hop_frames=1, features=features, fields=kinds)
+
+
+COLOURS = ("red", "green", "ochre", "red")
+RECORDS = [
+    [(38.0, 4.5, 61.0, 0.0)[i % 4], (0.1, 900.0)[i % 2], 1.7e12 + 1e7 * i, COLOURS[i % 4], ("north", "s7")[i % 2]]
+    for i in range(8)
+]
+OF_RECORDS = {
+    "scaled": of_records("age:impute(38)|standardise(40,12)", "age:missing", "load:log1p|min_max(0,9,0)"),
+    "words": of_records(
+        "colour:one_hot(red,green,blue)", "colour:unknown(red,green,blue)", "site:ordinal(-1,north,south)"
+    ),
+    "time": of_records("at:hour(60)", "at:weekday_sin(60)", "at:weekday_cos(60)", "age,load:product"),
+    "bins": of_records(
+        f"age:bucketise({','.join(map(str, range(0, 60, 4)))})", "site:hash_bucket(64)", "load:clip(0,5)"
+    ),
+}
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_the_estimate_of_a_record_is_near_the_count() -> None:
+    """Within 30 %, on records that the coefficients were not fitted to."""
+    counted = count_records(list(OF_RECORDS.values()), [RECORDS] * len(OF_RECORDS))
+    off = {name: cost(p).record_total / c - 1 for (name, p), c in zip(OF_RECORDS.items(), counted, strict=True)}
+    print({name: f"{value:+.0%}" for name, value in off.items()})
+    assert all(abs(value) < WITHIN for value in off.values()), off
+
+
+def test_a_program_of_records_tells_what_a_record_costs() -> None:
+    text = describe(OF_RECORDS["scaled"])
+    assert re.search(r"about [\d.]+ k? ?instructions a record \(x86-64\)", text.splitlines()[0]), text
+    assert re.search(r"age\.impute\(38\) .* 34$", text, re.M), text
+    assert re.search(r"age\.missing .* 32$", text, re.M), text
 
 
 def test_cost_grows_with_channels_and_features() -> None:
