@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import tracemalloc
 from array import array
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.sources import pipe
 from edge_runtime.sources.cells import BadLine, TimeField, number, text
 from edge_runtime.sources.decode import BROKEN_IN_A_ROW, Decoder, RowDecoder
 from edge_runtime.sources.formats import decoder
 from edge_runtime.sources.frames import NO_TIME, FrameQueue
 from edge_runtime.sources.lines import MAX_LINE_BYTES, CsvLines, JsonLines, Splitter
 from edge_runtime.sources.port import Request, RowField
+from edge_runtime.sources.table import SOURCES
 from tests.sources.common import cut, room_for
 
 CUTS = st.lists(st.integers(1, 40), min_size=1, max_size=5)
@@ -157,6 +160,23 @@ def check_bounded(before: int, cuts: list[int]) -> None:
     assert found == [b"ok"] * before + [b"end", b"last"]
     assert split.too_long == 2
     assert most <= 1000
+
+
+@pytest.mark.parametrize("line", [b"\n", b"1\n", b"11,1\n", b"1" * 4000 + b"\n"])
+@pytest.mark.parametrize("kind", ["frames", "number", "text"])
+def test_what_one_read_becomes_fits_what_a_source_says_it_takes(kind: Any, line: bytes) -> None:
+    asked = request("csv", None, columns=",".join("xy"[: 1 + line.count(b",")]))
+    made = (
+        decoder(asked, default="csv")
+        if kind == "frames"
+        else RowDecoder(asked, [RowField(name="x", kind=kind)], default="csv")
+    )
+    data = line * (pipe.READ_BYTES // len(line))
+    tracemalloc.start()
+    made.feed(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak + len(data) + MAX_LINE_BYTES < SOURCES["stdin"].n_bytes
 
 
 def test_the_limit_of_a_line_is_that_of_the_documents() -> None:
