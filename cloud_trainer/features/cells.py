@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime import native
 from edge_runtime.errors import ContractError
@@ -30,13 +30,14 @@ def cells_of(program: Program, columns: Mapping[str, FieldColumn]) -> npt.NDArra
     from arro3.core import Array, DataType, Table
 
     rows = native.Rows(program)
-    needed = {}
+    needed: dict[str, Any] = {}
     for field in program.record:
         values = columns.get(field.name)
         if values is None or isinstance(values, list) != (field.kind == "text"):
             there = ", ".join(columns) or "none"
             raise ContractError(f"field {field.name}: no column of {field.kind}s has its name", hint=f"fields: {there}")
-        is_text = isinstance(values, list)
-        needed[field.name] = Array(values, type=DataType.string()) if is_text else Array.from_numpy(values)
-    made = rows.columns(Table.from_pydict(needed))
-    return np.frombuffer(made, dtype=np.float32).reshape(-1, len(rows.names))
+        needed[field.name] = (
+            Array(values, type=DataType.string()) if isinstance(values, list) else Array.from_numpy(values)
+        )
+    cells: Any = rows.columns(Table.from_pydict(needed))
+    return np.frombuffer(cells, dtype=np.float32).reshape(-1, len(rows.names))
