@@ -73,8 +73,9 @@ class LineServer:
             self.path.unlink(missing_ok=True)
 
     def _accept(self) -> None:
+        """Let in who waits, as many as the kernel keeps waiting: there may always be one more."""
         with contextlib.suppress(BlockingIOError):
-            while True:
+            for _ in range(MAX_READERS):
                 try:
                     reader, _ = self._server.accept()
                 except ConnectionAbortedError:

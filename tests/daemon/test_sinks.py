@@ -301,6 +301,29 @@ def test_readers_beyond_the_limit_are_turned_away(server: LineServer) -> None:
         reader.close()
 
 
+class Endless:
+    """A listening socket that somebody connects to faster than he is turned away."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+
+    def accept(self) -> tuple[socket.socket, str]:
+        self.accepted += 1
+        assert self.accepted < 1000, "a decision waits for ever"
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        return ours, ""
+
+
+def test_who_connects_without_end_delays_no_decision(server: LineServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = Endless()
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "_server", endless)
+        server.offer([b"{}\n"])
+        server.offer([b"{}\n"])
+    assert endless.accepted == 2 * MAX_READERS
+
+
 # ---- losses
 
 
