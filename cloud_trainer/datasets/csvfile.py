@@ -9,7 +9,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cloud_trainer.section import did_you_mean
@@ -25,6 +25,8 @@ def stem(path: Path | str) -> str:
 
 class CsvFile:
     """One CSV or CSV.gz file with a header line; each pass reads it anew."""
+
+    noun = "line"
 
     def __init__(self, path: Path) -> None:
         """Reads the header.
@@ -59,12 +61,7 @@ class CsvFile:
 
     def cells(self, names: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
         """(line, column -> text) of every line; the columns in `names` must be there, and may be empty."""
-        for name in names:
-            if name not in self.header:
-                raise ContractError(
-                    f"{self.path}: no column {name!r}{did_you_mean(name, self.header)}",
-                    hint=f"there are: {', '.join(self.header)}",
-                )
+        check_columns(self.path, names, self.header)
         lines = self._lines()
         next(lines, None)
         for line, cells in lines:
@@ -105,11 +102,24 @@ class CsvFile:
             raise _unreadable(self.path, line, why) from why
 
 
+def check_columns(path: Path, names: Sequence[str], header: Sequence[str]) -> None:
+    """Refuse a name that is none of the columns.
+
+    Raises:
+        ContractError: Names it, and those there are.
+    """
+    for name in names:
+        if name not in header:
+            raise ContractError(
+                f"{path}: no column {name!r}{did_you_mean(name, header)}", hint=f"there are: {', '.join(header)}"
+            )
+
+
 def _unreadable(path: Path, line: int, why: Exception) -> ContractError:
     if path.suffix.lower() in {".wav", ".parquet"}:
         return ContractError(
             f"{path}: its columns cannot be read as words: it is no CSV file",
-            hint="take labels and groups from a pattern or an index, and fields from CSV recordings",
+            hint="take labels and groups from a pattern or an index, and fields from CSV or Parquet recordings",
         )
     reason = (why.strerror or str(why)) if isinstance(why, OSError) else str(why)
     if isinstance(why, FileNotFoundError):

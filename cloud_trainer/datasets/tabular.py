@@ -6,13 +6,14 @@ So a split by group, labels by frame and the digest are the same for tables and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cloud_trainer.datasets.content import Recording, merge_spans
 from cloud_trainer.datasets.csvfile import CsvFile
 from cloud_trainer.datasets.labelling import Labelling
+from cloud_trainer.datasets.parquetfile import ParquetTable, open_table, word
 from edge_runtime.contract import canonical
 from edge_runtime.errors import ContractError, UsageError
 
@@ -77,7 +78,7 @@ def read_fields(fields: Sequence[FieldSpec], path: Path) -> dict[str, FieldColum
     Raises:
         ContractError: As `read_table`.
     """
-    rows = list(_values(fields, CsvFile(path)))
+    rows = list(_values(fields, open_table(path)))
     return {spec.name: column_of([row[at] for _, row, _ in rows], spec.kind) for at, spec in enumerate(fields)}
 
 
@@ -91,17 +92,18 @@ def column_of(values: Sequence[Value], kind: str) -> FieldColumn:
 
 
 def _records(project: Project, path: Path, labelling: Labelling, *, first: int) -> Iterator[_Record]:
-    file = CsvFile(path)
+    file = open_table(path)
     label, group = project.labels.column, project.groups.column
     rows = _values(project.fields, file, [label, *([group] if group else [])])
     for place, (line, values, cells) in enumerate(rows, first):
-        if not cells[label]:
-            raise ContractError(
-                f"{path} line {line}, column {label!r}: it is empty", hint="label the line, or leave it out"
-            )
-        if group and not cells[group]:
-            raise ContractError(f"{path} line {line}, column {group!r}: it is empty", hint="name its group")
-        yield _Record(place, cells[group] if group else _dealt(values), labelling.name(cells[label], path), values)
+        where = f"{path} {file.noun} {line}, column"
+        name = word(cells[label], f"{where} {label!r}")
+        if not name:
+            raise ContractError(f"{where} {label!r}: it is empty", hint=f"label the {file.noun}, or leave it out")
+        own = word(cells[group], f"{where} {group!r}") if group else _dealt(values)
+        if not own:
+            raise ContractError(f"{where} {group!r}: it is empty", hint="name its group")
+        yield _Record(place, own, labelling.name(name, path), values)
 
 
 def _dealt(values: tuple[Value, ...]) -> str:
@@ -110,18 +112,19 @@ def _dealt(values: tuple[Value, ...]) -> str:
 
 
 def _values(
-    fields: Sequence[FieldSpec], file: CsvFile, more: Sequence[str] = ()
-) -> Iterator[tuple[int, tuple[Value, ...], dict[str, str]]]:
+    fields: Sequence[FieldSpec], file: CsvFile | ParquetTable, more: Sequence[str] = ()
+) -> Iterator[tuple[int, tuple[Value, ...], Mapping[str, object]]]:
     for line, row in file.cells((*(spec.column for spec in fields), *more)):
-        yield line, tuple(_value(spec, row[spec.column], file.path, line) for spec in fields), row
+        where = f"{file.path} {file.noun} {line}"
+        yield line, tuple(_value(spec, row[spec.column], where) for spec in fields), row
 
 
-def _value(spec: FieldSpec, cell: str, path: Path, line: int) -> Value:
+def _value(spec: FieldSpec, cell: object, where: str) -> Value:
     from edge_runtime.sources.cells import BadLine, field_number, text
 
     try:
         return text(cell) if spec.kind == "text" else field_number(cell)
     except BadLine as why:
         raise ContractError(
-            f"{path} line {line}, column {spec.column!r}: {why}", hint='mend the line, or declare kind = "text"'
+            f"{where}, column {spec.column!r}: {why}", hint='mend it, or declare kind = "text"'
         ) from None

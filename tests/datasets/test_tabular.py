@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -102,6 +103,45 @@ def test_a_row_that_stands_twice_is_in_one_group(tmp_path: Path) -> None:
     assert len(groups) == 50
     assert all(len(found) == 1 for found in groups.values())
     assert len(set.union(*groups.values())) > 10
+
+
+def write_parquet(path: Path, select: str) -> None:
+    duckdb.connect(":memory:").execute(f"copy ({select}) to '{path}' (format parquet)")
+
+
+@pytest.mark.parametrize("groups", ["", '[groups]\ncolumn = "site"\n'])
+def test_a_table_in_parquet_is_the_same_version(tmp_path: Path, groups: str) -> None:
+    """Same rows, same digest: what is missing, texts, and a label that is a number."""
+    project, ws = write_table(tmp_path, LINES, TOML + groups)
+    version = freeze(project, ws)
+    write_parquet(tmp_path / "pumps.parquet", f"select * from read_csv('{tmp_path / 'pumps.csv'}', nullstr='')")
+    (tmp_path / "pumps.csv").unlink()
+    (tmp_path / "edgeloop.toml").write_text((TOML + groups).replace("pumps.csv", "*.parquet"), encoding="utf-8")
+    assert freeze(load_project(tmp_path), ws).ref == version.ref
+    write_parquet(
+        tmp_path / "pumps.parquet",
+        """select 40.5::decimal(9,2) as "Torque [Nm]", 'L' as type, 0::int as state, 'north' as site
+        union all select null, 'M, large', 1, 'north' union all select 1e3, '', 0, 'south'
+        union all select 'nan'::double, 'Łódź', 1, 'south'""",
+    )
+    assert freeze(load_project(tmp_path), ws).ref == version.ref
+
+
+@pytest.mark.parametrize(
+    ("select", "says"),
+    [
+        ("'forty' as \"Torque [Nm]\", 'L' as type, 0 as state", "row 1, column 'Torque [Nm]': 'forty' is no number"),
+        ("4 as \"Torque [Nm]\", 'L' as type, null as state", "row 1, column 'state': it is empty"),
+        ("4 as \"Torque [Nm]\", 'L' as type, [1] as state", "row 1, column 'state': [1] is no text"),
+        ("4 as \"Torque [Nm]\", 'L' as typ, 0 as state", "no column 'type', did you mean 'typ'?"),
+    ],
+)
+def test_a_broken_row_of_parquet_is_refused_by_place(tmp_path: Path, select: str, says: str) -> None:
+    project, ws = write_table(tmp_path, LINES, TOML.replace("pumps.csv", "pumps.parquet"))
+    write_parquet(tmp_path / "pumps.parquet", f"select {select}")
+    with pytest.raises(ContractError) as caught:
+        freeze(project, ws)
+    assert says in str(caught.value)
 
 
 def test_records_that_are_dealt_keep_their_places(tmp_path: Path) -> None:
