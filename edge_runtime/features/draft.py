@@ -6,7 +6,7 @@ one derived channel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge_runtime import native
@@ -181,11 +181,17 @@ class Draft:
     def program(
         self, *, rate_hz: float, window_frames: int, hop_frames: int, timing: Timing | None = None
     ) -> FeatureProgram:
-        """The program, checked against the core.
+        """The program, checked against the core; what was derived and no feature reads is left out of it.
 
         Raises:
             UsageError: Names the feature, what is wrong with it and what there is.
         """
+        filters = self._read({name: step for name, (step, *_) in self._filters.items()}, is_row=False)
+        stages = self._read({name: step for name, (step, _) in self._stages.items()}, is_row=True)
+        there = (
+            [*(each.name for each in self.channels), *filters],
+            [*(each.name for each in self.fields), *stages],
+        )
         steps = sorted(self._features.items(), key=lambda item: item[1].kind == "row")
         try:
             program = FeatureProgram(
@@ -193,9 +199,9 @@ class Draft:
                 channels=tuple(self.channels),
                 window_frames=window_frames,
                 hop_frames=hop_frames,
-                features=tuple(self._feature(name, step) for name, step in steps),
-                filters=self._made_filters(),
-                fields=(*self.fields, *(self._field(name) for name in self._stages)),
+                features=tuple(_feature(name, step, there[step.kind == "row"]) for name, step in steps),
+                filters=self._made_filters(there[0]),
+                fields=(*self.fields, *(self._field(name, there[1]) for name in stages)),
                 timing=timing or Timing(),
             )
             native.check_program(program)
@@ -204,21 +210,27 @@ class Draft:
             raise UsageError(str(why), hint=why.hint) from why
         return program
 
-    def _places(self, step: Step) -> tuple[int, ...]:
-        there = self.values() if step.kind == "row" else self.series()
-        return tuple(there.index(source) for source in step.sources)
+    def _read(self, made: Mapping[str, Step], *, is_row: bool) -> list[str]:
+        """Those of `made`, in their order, that features read: by themselves, or through others."""
+        steps = [step for step in self._features.values() if (step.kind == "row") == is_row]
+        wanted = {source for step in steps for source in step.sources}
+        for name in reversed(list(made)):
+            wanted |= set(made[name].sources) if name in wanted else set()
+        return [name for name in made if name in wanted]
 
-    def _made_filters(self) -> tuple[Filter, ...]:
+    def _made_filters(self, there: Sequence[str]) -> tuple[Filter, ...]:
         units = {channel.name: channel.unit for channel in self.channels}
         made = []
         for name, (step, unit, taper) in self._filters.items():
+            if name not in there:
+                continue
             op = operator(step.op, kinds=("filter",), what=name)
             units[name] = unit_of(op.unit, [units[source] for source in step.sources]) if unit is None else unit
             made.append(
                 Filter(
                     name=name,
                     op=op.id,
-                    sources=self._places(step),
+                    sources=_places(step, there),
                     params=step.params,
                     unit=units[name],
                     taper=taper,
@@ -226,21 +238,26 @@ class Draft:
             )
         return tuple(made)
 
-    def _field(self, name: str) -> Field:
+    def _field(self, name: str, there: Sequence[str]) -> Field:
         step, kind = self._stages[name]
         op = operator(step.op, kinds=("row",), what=name)
-        return Field(name=name, kind=kind, op=op.id, sources=self._places(step), params=step.params, words=step.words)
+        return Field(name=name, kind=kind, op=op.id, sources=_places(step, there), params=step.params, words=step.words)
 
-    def _feature(self, name: str, step: Step) -> Feature:
-        channel, *rest = self._places(step)
-        return Feature(
-            name=name,
-            op=operator(step.op, kinds=(step.kind,), what=name).id,
-            channel=channel,
-            params=step.params,
-            other=rest[0] if rest else None,
-            words=step.words,
-        )
+
+def _feature(name: str, step: Step, there: Sequence[str]) -> Feature:
+    channel, *rest = _places(step, there)
+    return Feature(
+        name=name,
+        op=operator(step.op, kinds=(step.kind,), what=name).id,
+        channel=channel,
+        params=step.params,
+        other=rest[0] if rest else None,
+        words=step.words,
+    )
+
+
+def _places(step: Step, there: Sequence[str]) -> tuple[int, ...]:
+    return tuple(there.index(source) for source in step.sources)
 
 
 def _new(name: str, there: Sequence[str], *, what: str) -> None:

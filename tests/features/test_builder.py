@@ -78,6 +78,24 @@ def test_a_step_that_two_features_share_is_made_once() -> None:
     assert {f.channel for f in program.features} == {4}
 
 
+def test_what_no_feature_reads_is_left_out() -> None:
+    """Derived channels and fields cost state and instructions on every device; what others need stays."""
+    p = builder()
+    acc = p.channels("acc_x", "acc_y", unit="g")
+    p.number("age").impute(38).log1p()
+    acc.y.clip(-1, 1, name="idle").decimate(2)
+    slow = acc.x.clip(-2, 2).decimate(2, name="slow")
+    p.text("site").impute("north")
+    slow.rms()
+    acc.y.mean()
+    program = p.build()
+    assert [f.name for f in program.filters] == ["acc_x.clip(-2,2)", "slow"]
+    assert [(f.name, f.channel) for f in program.features[:2]] == [("slow.rms", 3), ("acc_y.mean", 1)]
+    assert [f.name for f in program.fields] == ["age", "site", "age.impute(38)"]
+    idle = {"idle": "acc_y:clip(-1,1)", "none": "idle:decimate(2)"}
+    assert in_words("acc_x:mean", derived=idle).digest == in_words("acc_x:mean").digest
+
+
 def test_a_glob_sees_named_channels_alone() -> None:
     program = in_words("mean", "acc_x:clip(0,1)|max", derived={"low": "temp:clip(0,1)"})
     assert [f.name for f in program.features] == [
