@@ -146,6 +146,22 @@ def test_the_daemon_decides_each_record_as_the_trainer_did(tmp_path: Path) -> No
     assert [line["label"] for line in lines] == wanted
 
 
+def test_a_renamed_column_is_for_the_training_files_alone(tmp_path: Path) -> None:
+    """README: the rows of a device have the names of the fields."""
+    write_pumps(tmp_path / "pumps.csv", 300)
+    text = (tmp_path / "pumps.csv").read_text(encoding="utf-8")
+    (tmp_path / "pumps.csv").write_text(text.replace("torque", "Torque [Nm]", 1), encoding="utf-8")
+    _, _, exported = made(tmp_path, PUMPS.replace('name = "torque"', 'name = "torque"\ncolumn = "Torque [Nm]"'))
+    rig = Rig(tmp_path / "dev")
+    rig.write(source=f"playback {tmp_path / 'pumps.csv'}", bundle=str(exported.path))
+    done = rig.run()
+    assert done.returncode == 3, done.stderr
+    assert "no column 'torque'" in done.stderr
+    assert "there are: Torque [Nm], oil, state" in done.stderr
+    (tmp_path / "named.csv").write_text(text, encoding="utf-8")
+    assert len(decided(rig, source=f"playback {tmp_path / 'named.csv'}", bundle=str(exported.path))) == 300
+
+
 def test_a_device_that_decides_records_says_so_to_the_fleet(tmp_path: Path) -> None:
     write_pumps(tmp_path / "pumps.csv", 300)
     _, _, exported = made(tmp_path, PUMPS)
