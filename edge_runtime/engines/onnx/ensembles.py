@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from edge_runtime.engines.onnx.model import Node, Tensor
 from edge_runtime.errors import ContractError
-from edge_runtime.update.onnx_model import Node, Tensor
 
 MAX_TREE_NODES = 1 << 20
 

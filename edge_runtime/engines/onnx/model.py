@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_runtime.engines.onnx.wire import Kind, Table, message, text
 from edge_runtime.errors import ContractError
-from edge_runtime.update.wire import Kind, Table, message, text
 
 MAX_NODES = 512
 MAX_TENSORS = 1024

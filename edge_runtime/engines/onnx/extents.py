@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from edge_runtime.engines.onnx.model import Model, Node, Tensor
 from edge_runtime.errors import BudgetError, ContractError
-from edge_runtime.update.onnx_model import Model, Node, Tensor
 
 MAX_ELEMENTS = 1 << 22
 """Of one tensor, and of all that the nodes make together: 32 MiB in float64."""
