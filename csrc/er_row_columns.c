@@ -6,10 +6,12 @@
 
 static int bit(const uint8_t *bits, uint64_t at) { return bits[at / 8] >> at % 8 & 1; }
 
-/* Of numbers and indices; those of texts lie as their own functions know. */
+/* Of an element: a number, an index, an offset or a view. */
 static uint64_t bytes_of(uint16_t type)
 {
     switch (type) {
+    case ER_COLUMN_VIEW: return 16;
+    case ER_COLUMN_UTF8L:
     case ER_COLUMN_F64:
     case ER_COLUMN_I64:
     case ER_COLUMN_U64: return 8;

@@ -37,12 +37,26 @@ static uint64_t middle_of(const er_slot *k)
     return h;
 }
 
-static inline uint32_t hash_of(const er_slot *k, uint64_t seed)
+static inline uint32_t folded(uint64_t h)
 {
-    uint64_t h = k->head ^ (k->tail << 29 | k->tail >> 35) ^ seed;
-    if (size_of(k) > 12) h += middle_of(k);
     h *= ODD;
     return (uint32_t)(h >> 32 ^ h >> 47);
+}
+
+/* Of up to 12 bytes, all of which the key holds. */
+static inline uint64_t short_key(const er_slot *k, uint64_t seed)
+{
+    return k->head ^ (k->tail << 29 | k->tail >> 35) ^ seed;
+}
+
+static inline uint32_t short_hash(const er_slot *k, uint64_t seed)
+{
+    return folded(short_key(k, seed));
+}
+
+static inline uint32_t hash_of(const er_slot *k, uint64_t seed)
+{
+    return folded(short_key(k, seed) + (size_of(k) > 12 ? middle_of(k) : 0));
 }
 
 static inline int same(const er_slot *a, const er_slot *b)
@@ -104,23 +118,41 @@ void er_words_codes(const er_words *w, const er_text *texts, uint32_t n, er_code
     }
 }
 
-int er_words_views(const er_words *w, const er_column *c, const char *views, uint64_t missing,
-                   uint32_t n, er_code *out)
+/* The code of a view beyond its 12 bytes, or of any other than the word that a table finds first.
+ */
+static int view_code(const er_words *w, const er_column *c, const char *view, er_code *out)
 {
+    int32_t part[4]; /* size, first bytes; then the rest, or number of buffer and offset */
+    memcpy(part, view, sizeof part);
+    if (part[0] < 0) return 0;
+    er_text text = {view + 4, part[0]};
+    if (part[0] > 12) {
+        if (part[2] < 0 || (uint32_t)part[2] >= c->n_buffers || part[3] < 0) return 0;
+        text.bytes = (const char *)c->buffers[part[2]] + part[3];
+    }
+    er_words_codes(w, &text, 1, out);
+    return 1;
+}
+
+int er_words_views(const er_words *w, const er_column *c, const char *views, uint64_t missing,
+                   uint32_t n, er_code *restrict out)
+{
+    const er_slot *restrict slots = w->slots;
+    const uint64_t seed = w->seed;
+    const uint32_t mask = w->mask, most = w->needs_hash ? 0 : 13;
     for (uint32_t i = 0; i < n; i++, views += 16) {
-        int32_t view[4]; /* size, first bytes; then the rest, or number of buffer and offset */
-        out[i] = (er_code){ER_CODE_MISSING, 0};
-        if (missing >> i & 1) continue;
-        memcpy(view, views, sizeof view);
-        er_slot key = {(uint32_t)view[0] | (uint64_t)er_load4(views + 4) << 32, er_load8(views + 8),
-                       views + 4, 0};
-        if ((uint32_t)view[0] > 12) {
-            if (view[0] < 0 || view[2] < 0 || (uint32_t)view[2] >= c->n_buffers || view[3] < 0)
-                return 0;
-            key = key_of((er_text){(const char *)c->buffers[view[2]] + view[3], view[0]});
+        uint32_t size;
+        memcpy(&size, views, sizeof size);
+        const er_slot key = {size | (uint64_t)er_load4(views + 4) << 32, er_load8(views + 8), NULL,
+                             0};
+        const er_slot *slot = &slots[short_hash(&key, seed) & mask];
+        if (missing >> i & 1) {
+            out[i] = (er_code){ER_CODE_MISSING, 0};
+        } else if (size < most && ((slot->head ^ key.head) | (slot->tail ^ key.tail)) == 0) {
+            out[i] = (er_code){slot->code, 0};
+        } else if (!view_code(w, c, views, &out[i])) {
+            return 0;
         }
-        out[i].code = code_of(w, &key);
-        if (w->needs_hash) out[i].hash = er_murmur3(key.bytes, (uint32_t)view[0]);
     }
     return 1;
 }
