@@ -6,14 +6,14 @@ boundary, where rounding may decide, and rows beside it, where it may not. All f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from cloud_trainer.export.trees import Ensemble
+from cloud_trainer.export.trees import Ensemble, Tree
 
 F32 = npt.NDArray[np.float32]
 Scores = Callable[[F32], npt.NDArray[np.float64]]
@@ -51,7 +51,7 @@ def parity_rows(x_test: F32, *, trees: Ensemble | None, search: Scores) -> list[
         on, beside = boundary_rows(x_test, search, rng=rng)
         kinds += [Rows("boundary", on), Rows("beside", beside)]
     else:
-        kinds.append(Rows("threshold", threshold_rows(trees, x_test, rng=rng)))
+        kinds.append(Rows("threshold", threshold_rows(trees.trees, x_test, rng=rng)))
         if trees.link == "mean":
             kinds.append(Rows("tied", tied_rows(x_test, search, rng=rng)))
     return [rows for rows in kinds if len(rows.x)]
@@ -64,9 +64,9 @@ def spread(x: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:
     return np.ascontiguousarray(x[np.linspace(0, len(x) - 1, most).astype(int)])
 
 
-def threshold_rows(trees: Ensemble, x: F32, *, rng: np.random.Generator, most: int = MAX_NEAR) -> F32:
+def threshold_rows(trees: Sequence[Tree], x: F32, *, rng: np.random.Generator, most: int = MAX_NEAR) -> F32:
     """Rows that stand on a split they reach: the threshold itself, and the next float on either side."""
-    split = [tree for tree in trees.trees if len(tree) > 1]
+    split = [tree for tree in trees if len(tree) > 1]
     out: list[F32] = []
     while split and len(out) < most:
         row, tree = x[rng.integers(len(x))], split[rng.integers(len(split))]

@@ -35,10 +35,15 @@ def trainer_scores(estimator: Any, x: F32) -> F64:
 
 def _alone(estimator: Any) -> One:
     """Its own `predict_proba`, on one thread."""
+    one = one_thread(estimator)
+    return lambda row: np.asarray(one.predict_proba(row), np.float64)
+
+
+def one_thread(estimator: Any) -> Any:
+    """A copy that uses one thread."""
     one = copy.deepcopy(estimator)
     threads = [key for key in one.get_params() if key.rpartition("__")[2] == "n_jobs"]
-    one.set_params(**dict.fromkeys(threads, 1))
-    return lambda row: np.asarray(one.predict_proba(row), np.float64)
+    return one.set_params(**dict.fromkeys(threads, 1))
 
 
 def _forest(estimator: Any) -> One | None:
@@ -59,3 +64,41 @@ def _forest(estimator: Any) -> One | None:
         return total
 
     return scores
+
+
+def trainer_answers(estimator: Any, x: F32) -> F64:
+    """What the native form answers, by the trainer: float32 rows [n, F], one at a time, on one thread.
+
+    `predict_proba`, else `decision_function` (of two classes [-d, d]), else `predict`; hard votes are counted, KMeans
+    says minus its distances and IsolationForest [score, decision].
+    """
+    alone = _answer(one_thread(estimator))
+    with threadpool_limits(1):
+        answers = [np.asarray(alone(row), np.float64).reshape(1, -1) for row in x.astype(np.float64)[:, None]]
+    return np.concatenate(answers)
+
+
+def _answer(one: Any) -> One:
+    last = one.steps[-1][1] if hasattr(one, "steps") else one
+    name = type(last).__name__
+    if name == "IsolationForest":
+        return lambda row: np.concatenate([one.score_samples(row), one.decision_function(row)])
+    if hasattr(one, "predict_proba"):
+        return lambda row: np.asarray(one.predict_proba(row))
+    if name == "VotingClassifier":
+        return lambda row: _votes(last, row if one is last else one[:-1].transform(row))
+    if hasattr(one, "decision_function"):
+        return lambda row: _signed(np.ravel(one.decision_function(row)))
+    if hasattr(last, "cluster_centers_"):
+        return lambda row: -one.transform(row)
+    return lambda row: np.asarray(one.predict(row))
+
+
+def _votes(model: Any, row: F64) -> F64:
+    chosen, weights = np.ravel(model._predict(row)), model._weights_not_none
+    weights = np.ones(len(chosen)) if weights is None else weights
+    return np.asarray(np.bincount(chosen, weights=weights, minlength=len(model.classes_)), np.float64)
+
+
+def _signed(decision: F64) -> F64:
+    return np.concatenate([-decision, decision]) if len(decision) == 1 else decision

@@ -128,7 +128,8 @@ def _pre_order(left: I64, right: I64) -> tuple[I64, I64]:
     return np.array(order, np.int64), place
 
 
-def _tree(left: I64, right: I64, feature: I64, threshold: F32, missing_left: npt.NDArray[Any], *, value: F64) -> Tree:
+def tree_of(left: I64, right: I64, feature: I64, threshold: F32, missing_left: npt.NDArray[Any], *, value: F64) -> Tree:
+    """A tree from nodes in any order, the root first; a child < 0 means a leaf."""
     order, place = _pre_order(left, right)
     leaf = left[order] < 0
     return Tree(
@@ -148,7 +149,7 @@ def _forest(model: Any, scaler: Any) -> Ensemble:
         threshold = _fold(t.threshold, feature, scaler, as_float32=True)
         value = t.value[:, 0, : model.n_classes_]
         left, right = t.children_left.astype(np.int64), t.children_right.astype(np.int64)
-        trees.append(_tree(left, right, feature, threshold, t.missing_go_to_left, value=value))
+        trees.append(tree_of(left, right, feature, threshold, t.missing_go_to_left, value=value))
     return Ensemble(n_features=model.n_features_in_, n_outputs=model.n_classes_, link="mean", trees=tuple(trees))
 
 
@@ -168,7 +169,7 @@ def _boosting(model: Any, scaler: Any) -> Ensemble:
             feature = np.where(leaf, 0, n["feature_idx"])
             threshold = _fold(n["num_threshold"], feature, scaler, as_float32=False)
             value = n["value"].reshape(-1, 1)
-            trees.append(_tree(left, right, feature, threshold, n["missing_go_to_left"], value=value))
+            trees.append(tree_of(left, right, feature, threshold, n["missing_go_to_left"], value=value))
     n_raw = model.n_trees_per_iteration_
     return Ensemble(
         n_features=model.n_features_in_,

@@ -22,13 +22,17 @@ def train_all(project: Project, table: FeatureTable, ws: Workspace, *, progress:
 
     Raises:
         UsageError: A parameter or a test group that there is not; nothing was fitted.
-        ContractError: A label cannot be in training and in test.
+        ContractError: A label cannot be in training and in test, or an estimator could not be exported.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    from cloud_trainer.export.native_forms import check_exportable
 
     rows = split(table, project.split)
     seed = project.train.seed
     made = {name: zoo.make(name, project.train.params.get(name, {}), seed=seed) for name in project.train.estimators}
+    for estimator in made.values():
+        check_exportable(estimator)
     tracker = Tracker(ws, table.dataset.name)
     runs = []
     for done, (name, estimator) in enumerate(made.items()):

@@ -131,7 +131,7 @@ def test_threshold_rows_stand_on_splits() -> None:
     x, y = digits()
     made = trees.ensemble(RandomForestClassifier(5, random_state=0).fit(x, y))
     assert made is not None
-    rows = threshold_rows(made, x, rng=RNG(0))
+    rows = threshold_rows(made.trees, x, rng=RNG(0))
     every = {float(t) for tree in made.trees for t in tree.threshold[tree.feature >= 0]}
     assert len(rows) == 300
     assert all(set(row.tolist()) & every for row in rows[::3])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cloud_trainer.training.estimators as zoo
 from cloud_trainer.datasets import freeze
 from cloud_trainer.features import FeatureTable, materialise
 from cloud_trainer.project import Project
@@ -14,7 +15,7 @@ from cloud_trainer.project import load as load_project
 from cloud_trainer.training import Run, best, confusion, load_run, train_all
 from cloud_trainer.training.metrics import figures
 from cloud_trainer.workspace import Workspace
-from edge_runtime.errors import TrustError, UsageError
+from edge_runtime.errors import ContractError, TrustError, UsageError
 from tests.datasets.sample import edit, write_project
 
 
@@ -29,6 +30,21 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Workspac
 
 
 Trained = tuple[Project, Workspace, FeatureTable, list[Run]]
+
+
+def test_what_cannot_be_exported_is_refused_before_anything_is_fitted(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn.svm import SVC
+
+    project, ws, table, _ = trained
+    fits: list[str] = []
+    monkeypatch.setitem(zoo.MAKERS, "mlp", (lambda seed: SVC(random_state=seed), True))
+    monkeypatch.setattr(zoo, "fit", lambda name, *_: fits.append(name))
+    with pytest.raises(ContractError, match="SVC has no export") as refused:
+        train_all(project, table, ws)
+    assert "LinearSVC" in refused.value.hint
+    assert not fits
 
 
 def test_each_estimator_gives_a_run(trained: Trained) -> None:

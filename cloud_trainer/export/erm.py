@@ -1,0 +1,152 @@
+"""The bytes of a model, `model.erm` (FORMAT.md "ERM1"). One rule: same steps, same bytes.
+
+Each operation is a row of `LAYOUT`: its number, and what makes (variant, constants) of it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cloud_trainer.export import steps as op
+from cloud_trainer.export.trees import F64, Tree
+from edge_runtime.errors import ContractError
+
+_HEAD: Final = struct.Struct("<4sHHIIIIQQ")
+_STEP: Final = struct.Struct("<HHIIIIIQQ")
+_LEAF: Final = 0xFFFF  # in a node's feature field
+_NAN_LEFT: Final = 0x8000
+_MAX_RIGHT: Final = 0xFFFF  # a node's distance to its right child is 16 bit
+_MAX_TREES: Final = 65535
+_LANES: Final = 8  # float32 rows are padded to whole vectors
+_NODE: Final = np.dtype([("threshold", "<f4"), ("feature", "<u2"), ("right", "<u2")])
+TAKES_NAN: Final = 1
+FUNCTIONS: Final = {"relu": 1, "tanh": 2, "logistic": 3, "exp": 4, "sqrt": 5, "neg": 6, "exp2": 7}
+ACTIVATIONS: Final = {"identity": 0, "relu": 1, "tanh": 2, "logistic": 3}
+DISTANCES: Final = {"square": 0, "root": 1, "minus root": 2, "minus square": 3}
+OF_NOTHING: Final = {"equal": 0, "kept": 2}
+Body = tuple[int, bytes]
+
+
+def erm_bytes(model: op.Model) -> bytes:
+    """`model.erm`.
+
+    Raises:
+        ContractError: A tree's left subtree is over 65534 nodes, or there are too many trees.
+    """
+    at = _HEAD.size + _STEP.size * len(model.steps)
+    table, sections = [], []
+    for step in model.steps:
+        number, layout = LAYOUT[type(step.op)]
+        variant, body = layout(step.op)
+        table.append(_STEP.pack(number, variant, *step.source, *step.target, 0, at if body else 0, len(body)))
+        body = _padded(body)
+        sections.append(body)
+        at += len(body)
+    counts = (model.n_features, model.n_outputs, len(model.steps), model.n_values, model.out.at)
+    head = _HEAD.pack(b"ERM1", *counts, TAKES_NAN if model.takes_nan else 0, at, 0)
+    return b"".join([head, *table, *sections])
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 8)
+
+
+def _doubles(*arrays: Any) -> bytes:
+    return b"".join(np.ascontiguousarray(a, "<f8").tobytes() for a in arrays if a is not None)
+
+
+def _columns(a: npt.NDArray[Any], kind: str) -> bytes:
+    """`a` [..., m] with zeros up to whole vectors."""
+    pad = [(0, 0)] * (a.ndim - 1) + [(0, -a.shape[-1] % _LANES)]
+    return np.ascontiguousarray(np.pad(a, pad), kind).tobytes()
+
+
+def _affine(o: op.Affine) -> Body:
+    parts = (o.sub, o.mul, o.div, o.add)
+    return sum(1 << i for i, part in enumerate(parts) if part is not None), _doubles(*parts)
+
+
+def _dense32(o: op.Dense32) -> Body:
+    return ACTIVATIONS[o.activation], _columns(o.weights, "<f4") + _columns(o.bias, "<f4")
+
+
+def _dense8(o: op.Dense8) -> Body:
+    head = struct.pack("<fIfI", o.scale_x, o.zero_x, o.scale_y or 0.0, o.zero_y)
+    rows = ((o.scale_w, "<f4"), (o.zero_w, "u1"), (o.bias, "<i4"), (o.weights, "u1"))
+    return int(o.scale_y is not None), head + b"".join(_columns(a, kind) for a, kind in rows)
+
+
+def _lerp(o: op.Lerp) -> Body:
+    counts = np.array([len(x) for x, _ in o.curves], "<u4").tobytes()
+    return 0, _padded(counts) + _doubles(*(x for x, _ in o.curves), *(y for _, y in o.curves))
+
+
+def _pick(o: op.Pick) -> Body:
+    return 0, _padded(np.array(o.index, "<u4").tobytes())
+
+
+def leaf_table(trees: tuple[Tree, ...]) -> tuple[F64, list[npt.NDArray[np.int64]]]:
+    """(distinct leaf vectors [n, width] in order of first use, index of each tree's leaves in node order)."""
+    seen: dict[bytes, int] = {}
+    indices = []
+    for tree in trees:
+        leaves = np.ascontiguousarray(tree.value[tree.feature < 0], "<f8")
+        indices.append(np.array([seen.setdefault(row.tobytes(), len(seen)) for row in leaves], np.int64))
+    return np.frombuffer(b"".join(seen), "<f8").reshape(len(seen), -1), indices
+
+
+def _trees(o: op.Trees) -> Body:
+    if len(o.trees) > _MAX_TREES:
+        raise ContractError(f"model.erm: {len(o.trees)} trees are outside 1..{_MAX_TREES}")
+    table, indices = leaf_table(o.trees)
+    nodes = [_nodes(i, tree, leaves) for i, (tree, leaves) in enumerate(zip(o.trees, indices, strict=True))]
+    sizes = [len(n) for n in nodes]
+    flags = int(any(tree.missing_left.any() for tree in o.trees)) | int(o.is_float32) << 1
+    head = struct.pack("<IIIHH", len(o.trees), sum(sizes), len(table), o.width, flags)
+    roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype("<u4").tobytes()
+    columns = np.array(o.column, "<u2").tobytes()
+    nodes_data = b"".join(n.tobytes() for n in nodes)
+    return 0, head + _doubles(o.base) + _padded(roots) + _padded(columns) + nodes_data + table.tobytes()
+
+
+def _nodes(index: int, tree: Tree, leaves: npt.NDArray[np.int64]) -> npt.NDArray[np.void]:
+    leaf = tree.feature < 0
+    far = np.where(leaf, 0, tree.right - np.arange(len(tree)))
+    if far.max() > _MAX_RIGHT:
+        node = int(far.argmax())
+        raise ContractError(
+            f"forest: tree {index}, node {node}: the right child is {far[node]} nodes away, at most {_MAX_RIGHT}",
+            hint="limit max_depth or max_leaf_nodes of the forest",
+        )
+    out = np.zeros(len(tree), _NODE)
+    out["threshold"] = tree.threshold
+    out["threshold"][leaf] = leaves.astype("<u4").view("<f4")
+    out["feature"] = np.where(leaf, _LEAF, tree.feature | np.where(tree.missing_left, _NAN_LEFT, 0))
+    out["right"] = far
+    return out
+
+
+LAYOUT: Final[dict[type, tuple[int, Callable[[Any], Body]]]] = {
+    op.Trees: (3000, _trees),
+    op.Affine: (3001, _affine),
+    op.Dense: (3002, lambda o: (0, _doubles(o.weights, o.bias))),
+    op.Dense32: (3003, _dense32),
+    op.Quantise: (3004, lambda o: (0, struct.pack("<fI", o.scale, o.zero))),
+    op.Dense8: (3005, _dense8),
+    op.Unary: (3006, lambda o: (FUNCTIONS[o.function], b"")),
+    op.Softmax: (3007, lambda _: (0, b"")),
+    op.Pair: (3008, lambda o: (int(o.is_signed), b"")),
+    op.Normalise: (3009, lambda o: (OF_NOTHING[o.of_nothing], b"")),
+    op.Distance: (3010, lambda o: (DISTANCES[o.form], _doubles(o.centres))),
+    op.Gauss: (3011, lambda o: (0, _doubles(o.log_prior, o.mean, o.var))),
+    op.Lerp: (3012, _lerp),
+    op.Blend: (3013, lambda o: (0, _doubles(o.weight, np.array(o.total)))),
+    op.Vote: (3014, lambda o: (0, _doubles(o.weight))),
+    op.Pick: (3015, _pick),
+}
+"""Operation -> (its number in the format, what makes (variant, constants) of it)."""
