@@ -10,7 +10,12 @@ from cloud_trainer.export.steps import Builder, Normalise, Pair, Softmax, Span, 
 
 def sigmoid(b: Builder, raw: Span) -> Span:
     """[1 - p, p] of one raw score."""
-    return b.new(Pair(), b.over(Unary(function="logistic"), raw), 2)
+    return second_of(b, b.over(Unary(function="logistic"), raw))
+
+
+def second_of(b: Builder, p: Span) -> Span:
+    """[1 - p, p]."""
+    return b.new(Pair(), p, 2)
 
 
 def sigmoid_or_softmax(b: Builder, raw: Span) -> Span:

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cloud_trainer.export.native_forms import boosting, forests, linear, meta, others
+from cloud_trainer.export.native_forms import boosting, forests, from_lightgbm, from_xgboost, linear, meta, others
 from cloud_trainer.export.native_forms.form import SCALERS, Form, Source
 from cloud_trainer.export.steps import Builder, Model, Span
 from edge_runtime.errors import ContractError
 
+_FAMILIES: Final = (
+    ("sklearn", (linear, forests, boosting, others, meta)),
+    ("lightgbm", (from_lightgbm,)),
+    ("xgboost", (from_xgboost,)),
+)
 FORMS: Final[dict[tuple[str, str], Form]] = {
-    ("sklearn", name): form
-    for family in (linear, forests, boosting, others, meta)
+    (package, name): form
+    for package, families in _FAMILIES
+    for family in families
     for name, form in family.FORMS.items()
 }
 """(package, class) -> form."""
