@@ -6,6 +6,7 @@ means: `edge_runtime.contract`.
 
 from edge_runtime.native.forest import Forest
 from edge_runtime.native.operators import Operator, operators
+from edge_runtime.native.ort import OrtSession, ort_library
 from edge_runtime.native.program import batch, channel_pace, check_program, state_bytes
 from edge_runtime.native.rows import Rows
 from edge_runtime.native.status import fpu_check
@@ -19,6 +20,7 @@ __all__ = [
     "Decision",
     "Forest",
     "Operator",
+    "OrtSession",
     "Rows",
     "Stream",
     "Walked",
@@ -28,5 +30,6 @@ __all__ = [
     "check_program",
     "fpu_check",
     "operators",
+    "ort_library",
     "state_bytes",
 ]

@@ -1,6 +1,6 @@
 """Build `edge_runtime.native._er`. One rule: a header is the only place where a prototype is written.
 
-What lies between the `cffi: begin` and `cffi: end` marks of csrc/er.h and call.h goes to cffi as it is. Used by
+What lies between the `cffi: begin` and `cffi: end` marks of csrc/er.h, call.h and ort.h goes to cffi as it is. Used by
 setup.py (`cffi_modules`), and as a script for a build in place. Not imported by the package.
 """
 
@@ -31,16 +31,18 @@ def relative(pattern: str) -> list[str]:
 
 NAME = "edge_runtime.native._er"
 ffi = cffi.FFI()
-CALL = ROOT / "edge_runtime" / "native" / "call.h"
+OURS = [ROOT / "edge_runtime" / "native" / name for name in ("call.h", "ort.h")]
 ffi.cdef(declarations(ROOT / "csrc" / "er.h"))
-ffi.cdef(declarations(CALL))
+for ours in OURS:
+    ffi.cdef(declarations(ours))
 ffi.set_source(
     NAME,
-    '#include "er.h"\n' + CALL.read_text(encoding="ascii"),
+    '#include "er.h"\n' + "".join(ours.read_text(encoding="ascii") for ours in OURS),
     sources=relative("csrc/er_*.c"),
     depends=relative("csrc/*.h"),
     include_dirs=["csrc"],
     extra_compile_args=FLAGS,
+    libraries=["dl"],
     py_limited_api=True,
 )
 
