@@ -6,17 +6,21 @@ without importing it.
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import ContractError
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.status import Floats, floats
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 def ort_library() -> Path | None:
     """The shared library in the installed wheel of onnxruntime; None where there is none."""
+    import importlib.util
+    from pathlib import Path
+
     spec = importlib.util.find_spec("onnxruntime")
     for folder in spec.submodule_search_locations or () if spec else ():
         for path in sorted(Path(folder).glob("capi/libonnxruntime.so.*")):

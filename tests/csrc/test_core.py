@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.csrc.targets import CSRC, HOST, RECIPE, ROOT, need
 def test_make_check_is_green() -> None:
     """Every compiler found, warnings as errors, plain and under ASan+UBSan."""
     need("make", "gcc")
-    done = subprocess.run(["make", "-C", CSRC, "check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(["make", f"-j{os.cpu_count()}", "-C", CSRC, "check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
 
