@@ -15,7 +15,8 @@ from tests.csrc.targets import CSRC, HOST, RECIPE, ROOT, need
 def test_make_check_is_green() -> None:
     """Every compiler found, warnings as errors, plain and under ASan+UBSan."""
     need("make", "gcc")
-    done = subprocess.run(["make", f"-j{os.cpu_count()}", "-C", CSRC, "check"], capture_output=True, text=True, check=False)
+    command = ["make", f"-j{os.cpu_count()}", "-C", CSRC, "check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
 
