@@ -15,7 +15,7 @@ from tests.csrc.targets import CSRC, HOST, RECIPE, ROOT, need
 def test_make_check_is_green() -> None:
     """Every compiler found, warnings as errors, plain and under ASan+UBSan."""
     need("make", "gcc")
-    command = ["make", f"-j{os.cpu_count()}", "-C", CSRC, "check"]
+    command = ["make", f"-j{os.cpu_count()}", "-C", str(CSRC), "check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
