@@ -7,7 +7,8 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from cloud_trainer.export.trees import F64, I64, Ensemble, Tree
+from cloud_trainer.export.erm import leaf_table
+from cloud_trainer.export.trees import I64, Ensemble, Tree
 from edge_runtime.errors import ContractError
 
 _HEAD = struct.Struct("<4sHHIIIIQ")
@@ -15,17 +16,6 @@ _LEAF = 0xFFFF  # in the feature field
 _MAX_RIGHT = 0xFFFF  # a node's distance to its right child is 16 bit
 _MAX_FEATURES, _MAX_OUTPUTS, _MAX_TREES = 1024, 64, 65535
 _NODE = np.dtype([("threshold", "<f4"), ("feature", "<u2"), ("right", "<u2")])
-
-
-def leaf_table(e: Ensemble) -> tuple[F64, list[I64]]:
-    """(distinct leaf vectors [n, outputs] in order of first use, index of each tree's leaves in node order)."""
-    seen: dict[bytes, int] = {}
-    indices = []
-    for tree in e.trees:
-        leaves = np.ascontiguousarray(tree.value[tree.feature < 0], "<f8")
-        indices.append(np.array([seen.setdefault(row.tobytes(), len(seen)) for row in leaves], np.int64))
-    table = np.frombuffer(b"".join(seen), "<f8").reshape(len(seen), -1)
-    return table, indices
 
 
 def forest_bytes(e: Ensemble) -> bytes:
@@ -43,7 +33,7 @@ def forest_bytes(e: Ensemble) -> bytes:
     ):
         if not 1 <= have <= most:
             raise ContractError(f"forest: {have} {what} are outside 1..{most}")
-    table, indices = leaf_table(e)
+    table, indices = leaf_table(e.trees)
     nodes = [_nodes(i, tree, leaves) for i, (tree, leaves) in enumerate(zip(e.trees, indices, strict=True))]
     sizes = [len(n) for n in nodes]
     roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype("<u4").tobytes()

@@ -1,19 +1,23 @@
 """`model.onnx` of a fitted classifier. One rule: the scores decide as the trainer's do; `parity` proves it.
 
 Trees and linear models are built here: skl2onnx rounds thresholds to nearest (rows on a split take the wrong
-leaf), adds leaves in float32 (tied votes flip) and scales in float32. The rest goes through skl2onnx.
+leaf), adds leaves in float32 (tied votes flip) and scales in float32. What has a native form is made of its steps
+(`onnx_steps`), networks and the rest go through skl2onnx.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cloud_trainer.export import graph
-from cloud_trainer.export.forest import leaf_table
-from cloud_trainer.export.trees import Ensemble, affine_of, ensemble
+from cloud_trainer.export.erm import leaf_table
+from cloud_trainer.export.native_forms import model_of
+from cloud_trainer.export.native_forms.table import why_not
+from cloud_trainer.export.trees import Ensemble, Tree, affine_of, ensemble
 from edge_runtime.errors import ContractError
 
 _EXACT = 1 << 24  # a leaf's number travels as float32, exact up to here
@@ -42,6 +46,8 @@ def float_model(estimator: Any, *, n_features: int) -> tuple[Any, str]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.neural_network import MLPClassifier
 
+    from cloud_trainer.export.onnx_steps import steps_model
+
     scaler, model = parts_of(estimator)
     trees = ensemble(model, scaler)
     if trees is not None:
@@ -50,6 +56,9 @@ def float_model(estimator: Any, *, n_features: int) -> tuple[Any, str]:
         return _linear(model, scaler), "float64"
     if isinstance(model, MLPClassifier):
         return graph.behind(graph.from_skl2onnx(model, n_features), scaler), "float32"
+    if why_not(estimator) is None:
+        steps = model_of(estimator)
+        return steps_model(steps), "float32" if steps.is_float32 else "float64"
     return graph.from_skl2onnx(estimator, n_features), "float32"
 
 
@@ -60,13 +69,13 @@ def tree_model(e: Ensemble) -> Any:
     CumSum adds along one axis in order, whatever the batch or the number of threads. ai.onnx.ml 5 TreeEnsemble
     is smaller and adds in float64 itself, but needs onnxruntime 1.21; this form runs on 1.11.
     """
-    table, indices = leaf_table(e)
+    table, indices = leaf_table(e.trees)
     if len(table) > _EXACT:
         raise ContractError(f"forest: {len(table)} distinct leaves, at most {_EXACT} fit this ONNX form")
-    steps = len(e.trees) // e.n_raw
+    steps, attributes = len(e.trees) // e.n_raw, tree_attributes(e.trees, indices)
     constants: dict[str, npt.NDArray[Any]] = {"axis": np.array(1, np.int64), "last": np.array(steps - 1, np.int64)}
     nodes = [
-        graph.node("TreeEnsembleRegressor", ["features"], ["leaf_f"], domain="ai.onnx.ml", **_attributes(e, indices)),
+        graph.node("TreeEnsembleRegressor", ["features"], ["leaf_f"], domain="ai.onnx.ml", **attributes),
         graph.node("Cast", ["leaf_f"], ["leaf"], to=graph.INT64),
     ]
     if e.link == "mean":
@@ -100,20 +109,20 @@ def _link(name: str) -> tuple[list[Any], dict[str, Any]]:
     return nodes, {"one": np.array(1.0)}
 
 
-def _attributes(e: Ensemble, indices: list[Any]) -> dict[str, Any]:
+def tree_attributes(trees: Sequence[Tree], indices: list[Any]) -> dict[str, Any]:
     """The trees as ai.onnx.ml 3 spells them: flat lists over all nodes."""
-    sizes = [len(tree) for tree in e.trees]
+    sizes = [len(tree) for tree in trees]
     tree_of = np.repeat(np.arange(len(sizes)), sizes)
     node_of = np.concatenate([np.arange(n) for n in sizes])
-    feature = np.concatenate([tree.feature for tree in e.trees])
-    right = np.concatenate([tree.right for tree in e.trees])
-    missing = np.concatenate([tree.missing_left for tree in e.trees])
+    feature = np.concatenate([tree.feature for tree in trees])
+    right = np.concatenate([tree.right for tree in trees])
+    missing = np.concatenate([tree.missing_left for tree in trees])
     leaf = feature < 0
     out: dict[str, Any] = {
         "nodes_treeids": tree_of.tolist(),
         "nodes_nodeids": node_of.tolist(),
         "nodes_featureids": np.maximum(feature, 0).tolist(),
-        "nodes_values": np.concatenate([tree.threshold for tree in e.trees]).tolist(),
+        "nodes_values": np.concatenate([tree.threshold for tree in trees]).tolist(),
         "nodes_modes": np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
         "nodes_truenodeids": np.where(leaf, 0, node_of + 1).tolist(),
         "nodes_falsenodeids": right.tolist(),

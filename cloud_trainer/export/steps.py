@@ -240,6 +240,11 @@ class Model:
         """Every answer is a sum of leaves and a function of it: nothing but exp can round it otherwise."""
         return not any(isinstance(step.op, ROUNDS) for step in self.steps)
 
+    @property
+    def is_float32(self) -> bool:
+        """Some sums of features are float32."""
+        return any(isinstance(step.op, Dense32) for step in self.steps)
+
     def trees(self) -> Iterator[Tree]:
         """All trees that ask the features themselves."""
         for step in self.steps:

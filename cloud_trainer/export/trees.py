@@ -159,7 +159,7 @@ def _boosting(model: Any, scaler: Any) -> Ensemble:
             "HistGradientBoostingClassifier: splits on categories are not exported",
             hint="declare no categorical_features",
         )
-    trees = [_constant(float(b)) for b in np.ravel(model._baseline_prediction)]
+    trees = [constant(float(b)) for b in np.ravel(model._baseline_prediction)]
     for iteration in model._predictors:
         for one in iteration:
             n = one.nodes
@@ -179,11 +179,12 @@ def _boosting(model: Any, scaler: Any) -> Ensemble:
     )
 
 
-def _constant(value: float) -> Tree:
+def constant(value: npt.ArrayLike) -> Tree:
+    """A tree of one leaf [width]."""
     return Tree(
         feature=np.array([-1]),
         threshold=np.zeros(1, np.float32),
         right=np.zeros(1, np.int64),
         missing_left=np.zeros(1, np.bool_),
-        value=np.array([[value]]),
+        value=np.atleast_2d(np.asarray(value, np.float64)),
     )

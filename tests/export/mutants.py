@@ -21,7 +21,7 @@ MUTANTS: Final[tuple[tuple[str, str, str, str], ...]] = (
     (EXPORT + "trees.py", "if scaler.with_mean else None", "if True else None", "test_trees"),
     (EXPORT + "trees.py", "(z.astype(np.float32) if as_float32 else z)", "z", "test_trees"),
     (EXPORT + "trees.py", "t.missing_go_to_left, value", "t.missing_go_to_left * 0, value", "test_onnx_float"),
-    (EXPORT + "forest.py", "seen.setdefault(row.tobytes(), len(seen))", "seen.setdefault(bytes(8), 0)", "test_trees"),
+    (EXPORT + "erm.py", "seen.setdefault(row.tobytes(), len(seen))", "seen.setdefault(bytes(8), 0)", "test_trees"),
     (EXPORT + "forest.py", "if far.max() > _MAX_RIGHT:", "if False:", "test_trees"),
     (EXPORT + "graph.py", "to=DOUBLE)]", "to=FLOAT)]", "test_onnx_float"),
     (EXPORT + "graph.py", '{"": 21, ', '{"": 22, ', "test_onnx_float"),

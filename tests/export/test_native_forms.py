@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,12 +76,19 @@ def check(model: steps.Model, have: Any, want: Any) -> None:
     assert apart.max() <= FLOAT32 * reach
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_answers_are_the_trainers(name: str) -> None:
+@cache
+def asked(name: str) -> tuple[steps.Model, F32, Any]:
+    """(model, rows, the trainer's answers) of a case."""
     estimator, x = fitted(name)
     model = model_of(estimator)
     rows = rows_for(estimator, model, x)
-    check(model, interpret(model, rows), trainer_answers(estimator, rows))
+    return model, rows, trainer_answers(estimator, rows)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_answers_are_the_trainers(name: str) -> None:
+    model, rows, want = asked(name)
+    check(model, interpret(model, rows), want)
 
 
 def test_a_rows_answer_does_not_depend_on_its_batch() -> None:
