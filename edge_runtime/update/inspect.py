@@ -27,10 +27,11 @@ def inspect(bundle: Bundle) -> dict[str, int]:
     n_features, n_scores = len(program.features), len(manifest.labels)
     Baseline.from_bytes(members["baseline.json"])
     _check_golden(Golden.from_bytes(members["golden.json"]), n_features, n_scores)
+    shape = {"n_features": n_features, "n_scores": n_scores}
     report = {"features": n_features, "labels": n_scores}
     for name in ("model.onnx", "model.int8.onnx"):
         if name in members:
-            report[f"{name} nodes"] = len(inspect_model(members[name], n_features=n_features).nodes)
+            report[f"{name} nodes"] = len(inspect_model(members[name], **shape).nodes)
     if "model.erf" in members:
         forest = Forest(members["model.erf"])
         if (forest.n_features, forest.n_outputs) != (n_features, n_scores):

@@ -54,7 +54,9 @@ MUTANTS: Final[tuple[tuple[str, str, str, str], ...]] = (
     (ENGINES + "pipeline.py", "stream.decide(engine.scores(stream.features))", "None", "engines"),
     (ENGINES + "pipeline.py", "bins=bins)", "bins=())", "engines"),
     (ENGINES + "ort.py", "ORT_DISABLE_ALL", "ORT_ENABLE_ALL", "engines"),
-    (ENGINES + "ort.py", "shape[1] != width", "False", "engines"),
+    (ENGINES + "onnx/inspect.py", "dims[1] != width", "False", "engines"),
+    (ENGINES + "ort.py", "        inspect_model(data, n", "        dict(n", "engines"),
+    (ENGINES + "watchdog.py", "time.monotonic() >= self._deadline", "False", "engines"),
     (ENGINES + "ort.py", "from edge_runtime.errors", "import numpy\nfrom edge_runtime.errors", "engines"),
     (ENGINES + "engine.py", "if have != shape:", "if False:", "engines"),
 )

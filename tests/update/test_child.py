@@ -16,7 +16,7 @@ from edge_runtime.contract.order import Signed
 from edge_runtime.errors import BudgetError, ContractError, EdgeloopError, TransportError, TrustError
 from edge_runtime.update import Updater, child, slots
 from edge_runtime.update.request import Request
-from tests.engines.onnx.models import loop
+from tests.engines.onnx.attacks import loop
 from tests.update.bundles import PROGRAM, forest, members, packed_bundle
 from tests.update.fleet import Cloud, give_factory, make_cloud, make_updater
 from tests.update.served import Server, serving

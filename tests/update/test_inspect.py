@@ -7,7 +7,7 @@ import pytest
 from edge_runtime.contract.bundle import unpack
 from edge_runtime.errors import ContractError
 from edge_runtime.update.inspect import inspect
-from tests.engines.onnx.models import HOSTILE
+from tests.engines.onnx.hostile import HOSTILE
 from tests.update.bundles import forest, members, packed_bundle
 
 

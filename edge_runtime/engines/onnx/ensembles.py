@@ -1,17 +1,26 @@
 """Tree ensembles of an ONNX model. One rule: every walk from a root ends in a leaf of its own tree, inside every table.
 
 An engine follows the child ids it is given: a cycle never ends and an id outside the table reads foreign memory.
+onnxruntime 1.32 builds a tree by recursion, about 0.8 KiB of stack a level: one of 12,000 levels (0.8 MB) ends the
+process at load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isfinite
 
 from edge_runtime.engines.onnx.model import Node, Tensor
 from edge_runtime.errors import ContractError
 
 MAX_TREE_NODES = 1 << 20
+MAX_DEPTH = 256
+_MODES = {f"BRANCH_{rule}" for rule in ("LEQ", "LT", "GTE", "GT", "EQ", "NEQ")} | {"LEAF"}
+_WORDS = {
+    "post_transform": ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"),
+    "aggregate_function": ("AVERAGE", "SUM", "MIN", "MAX"),
+}
 
 
 def check_trees(node: Node, n_features: int) -> None:
@@ -21,6 +30,10 @@ def check_trees(node: Node, n_features: int) -> None:
         raise ContractError(f"{node.op}: {n_nodes} nodes, want 1..{MAX_TREE_NODES}")
     within(node, "nodes_featureids", n_features)
     _per_node(node, n_nodes)
+    for name, words in _WORDS.items():
+        given, known = node.attributes.get(name), range(len(words)) if node.op == "TreeEnsemble" else words
+        if given is not None and given not in known:
+            raise ContractError(f"{node.op}.{name}: {given!r} is not one of {list(known)}")
     if node.op == "TreeEnsemble":
         _check_5(node, n_nodes)
     else:
@@ -29,8 +42,8 @@ def check_trees(node: Node, n_features: int) -> None:
 
 def within(node: Node, name: str, limit: int) -> None:
     """Raise ContractError unless every integer of the attribute is in 0..limit-1."""
-    values = node.items(name)
-    if values and not (set(map(type, values)) <= {int} and min(values) >= 0 and max(values) < limit):
+    values = node.integers(name)
+    if values and not 0 <= min(values) <= max(values) < limit:
         raise ContractError(f"{node.op}.{name}: {min(values)}..{max(values)} leaves 0..{limit - 1}")
 
 
@@ -42,21 +55,29 @@ def _same_length(node: Node, names: Sequence[str], n: int) -> None:
             raise ContractError(f"{node.op}.{name}: {found} items, want {n}")
 
 
+def _finite(node: Node, name: str) -> None:
+    if not all(map(isfinite, node.reals(name))):
+        raise ContractError(f"{node.op}.{name}: a weight is NaN or infinite")
+
+
 def _per_node(node: Node, n: int) -> None:
     """Every list that is there has one item a node."""
     _same_length(node, [name for name in node.attributes if name.startswith("nodes_")], n)
 
 
 def _check_forest(node: Node, children: list[tuple[int, ...]], roots: Sequence[int]) -> None:
-    """Every node hangs below exactly one root or parent."""
-    seen = bytearray(len(children))
-    todo = list(roots)
-    while todo:
-        i = todo.pop()
-        if seen[i]:
-            raise ContractError(f"{node.op}: node {i} has two parents or is its own ancestor")
-        seen[i] = 1
-        todo.extend(children[i])
+    """Every node hangs below exactly one root or parent, not too deep."""
+    seen, level, depth = bytearray(len(children)), list(roots), 0
+    while level:
+        if depth > MAX_DEPTH:
+            raise ContractError(f"{node.op}: a tree of more than {MAX_DEPTH} levels", hint="train with a max_depth")
+        below: list[int] = []
+        for i in level:
+            if seen[i]:
+                raise ContractError(f"{node.op}: node {i} has two parents or is its own ancestor")
+            seen[i] = 1
+            below += children[i]
+        level, depth = below, depth + 1
     if not all(seen):
         raise ContractError(f"{node.op}: node {seen.index(0)} is reached from no root")
 
@@ -70,19 +91,20 @@ def _check_5(node: Node, n_nodes: int) -> None:
     within(node, "nodes_modes", 6)  # 6 is BRANCH_MEMBER: sets of values, which no exporter of ours makes
     _same_length(node, ["nodes_modes", "nodes_splits"], n_nodes)
     _same_length(node, ["leaf_weights"], n_leaves)
+    _finite(node, "leaf_weights")
     children: list[tuple[int, ...]] = [() for _ in range(n_nodes)]
     for side in sides:
-        flags, ids = node.items(f"nodes_{side}leafs"), node.items(f"nodes_{side}nodeids")
+        flags, ids = node.integers(f"nodes_{side}leafs"), node.integers(f"nodes_{side}nodeids")
         for i, (is_leaf, child) in enumerate(zip(flags, ids, strict=True)):
             if not 0 <= child < (n_leaves if is_leaf else n_nodes):
                 raise ContractError(f"{node.op}: {side} child {child} of node {i} is outside its table")
             if not is_leaf:
                 children[i] += (child,)
-    _check_forest(node, children, node.items("tree_roots"))
+    _check_forest(node, children, node.integers("tree_roots"))
 
 
 def _check_3(node: Node, n_nodes: int) -> None:
-    trees, ids = node.items("nodes_treeids"), node.items("nodes_nodeids")
+    trees, ids = node.integers("nodes_treeids"), node.integers("nodes_nodeids")
     values = "nodes_values" if "nodes_values" in node.attributes else "nodes_values_as_tensor"
     names = ["nodes_treeids", "nodes_nodeids", "nodes_modes", "nodes_truenodeids", "nodes_falsenodeids", values]
     _same_length(node, names, n_nodes)
@@ -92,20 +114,23 @@ def _check_3(node: Node, n_nodes: int) -> None:
     if any(after < before for before, after in pairwise(trees)):
         raise ContractError(f"{node.op}: the nodes are not in the order of their trees")
     children: list[tuple[int, ...]] = [() for _ in range(n_nodes)]
-    sides = zip(node.items("nodes_truenodeids"), node.items("nodes_falsenodeids"), strict=True)
-    for i, (mode, pair) in enumerate(zip(node.items("nodes_modes"), sides, strict=True)):
+    sides = zip(node.integers("nodes_truenodeids"), node.integers("nodes_falsenodeids"), strict=True)
+    modes = node.items("nodes_modes")
+    if not set(modes) <= _MODES:
+        raise ContractError(f"{node.op}.nodes_modes: {min(set(modes) - _MODES)!r} is not one of {sorted(_MODES)}")
+    for i, (mode, pair) in enumerate(zip(modes, sides, strict=True)):
         if mode == "LEAF":
             continue
-        found = [place.get((trees[i], child)) for child in pair]
-        children[i] = tuple(child for child in found if child is not None)
-        if len(children[i]) < 2:
+        left, right = place.get((trees[i], pair[0])), place.get((trees[i], pair[1]))
+        if left is None or right is None:
             raise ContractError(f"{node.op}: a child of node {ids[i]} is not in tree {trees[i]}")
+        children[i] = (left, right)
     first = [i for i, tree in enumerate(trees) if i == 0 or trees[i - 1] != tree]
     _check_forest(node, children, first)
-    _check_votes_3(node, place)
+    _check_votes_3(node, {key for key, i in place.items() if modes[i] == "LEAF"})
 
 
-def _check_votes_3(node: Node, place: dict[tuple[int, int], int]) -> None:
+def _check_votes_3(node: Node, leaves: set[tuple[int, int]]) -> None:
     kind = "class" if node.op == "TreeEnsembleClassifier" else "target"
     votes = node.items(f"{kind}_ids")
     weights = f"{kind}_weights" if f"{kind}_weights" in node.attributes else f"{kind}_weights_as_tensor"
@@ -114,7 +139,12 @@ def _check_votes_3(node: Node, place: dict[tuple[int, int], int]) -> None:
         n_outputs = max(len(node.items("classlabels_int64s")), len(node.items("classlabels_strings")))
     else:
         n_outputs = node.integer("n_targets", 0)
+    if n_outputs < 1:
+        raise ContractError(f"{node.op}: {n_outputs} outputs, want at least 1")
     within(node, f"{kind}_ids", n_outputs)
-    for key in zip(node.items(f"{kind}_treeids"), node.items(f"{kind}_nodeids"), strict=True):
-        if key not in place:
-            raise ContractError(f"{node.op}.{kind}_nodeids: node {key[1]} is not in tree {key[0]}")
+    _finite(node, weights)
+    if len(node.items("base_values")) not in (0, n_outputs, 1 if (kind, n_outputs) == ("class", 2) else 0):
+        raise ContractError(f"{node.op}.base_values: {len(node.items('base_values'))} items, want {n_outputs}")
+    for key in zip(node.integers(f"{kind}_treeids"), node.integers(f"{kind}_nodeids"), strict=True):
+        if key not in leaves:
+            raise ContractError(f"{node.op}.{kind}_nodeids: node {key[1]} is no leaf of tree {key[0]}")
