@@ -34,7 +34,7 @@ def test_core(benchmark: Any, forest: Any, rows: Any) -> None:
     """1000 rows, one core call a row."""
     benchmark.group = "forest 100 trees of depth 10"
     benchmark.extra_info["rows"] = len(rows)
-    benchmark(native.Forest(encode(trees_of(forest), N_FEATURES)).scores_batch, rows)
+    benchmark(native.Model(encode(trees_of(forest), N_FEATURES)).scores_batch, rows)
 
 
 def test_onnxruntime(benchmark: Any, forest: Any, rows: Any) -> None:

@@ -117,25 +117,35 @@ typedef struct er_op_info {
 /* Operator table in id order: ER_OK and *out, or ER_EINVAL past the end. */
 er_status er_op(uint16_t index, er_op_info *out);
 
-/* ---- forest: the native form of tree ensembles --------------------------- */
+/* ---- model: features in, scores out ---------------------------------------- */
 
-/* A checked view of a forest file (FORMAT.md "forest"); the bytes must outlive it. */
-typedef struct er_forest {
-    const void *nodes;    /* 8-byte nodes                       */
-    const void *roots;    /* uint32[n_trees]                    */
-    const double *leaves; /* [n_leaves][n_outputs]             */
-    uint32_t n_nodes, n_trees, n_leaves;
-    uint16_t n_features, n_outputs;
-} er_forest;
+enum { ER_MODEL_TAKES_NAN = 1 };
 
-/* Check every index and offset of bytes[size] (8-byte aligned), then fill *out. ER_EFORMAT if any
- * is out of bounds; after ER_OK no feature vector can make er_forest_scores() read outside bytes.
- */
-er_status er_forest_open(er_forest *out, const void *bytes, size_t size);
+/* A checked view of a model file (FORMAT.md "model", or "forest"); the bytes must outlive it. Life:
+ * er_model_open() -> memory of er_model_size() -> er_model_run() for every row. */
+typedef struct er_model {
+    const void *bytes;
+    uint32_t n_steps;    /* 0: a file of the format ERF1               */
+    uint32_t n_values;   /* doubles that the steps work in             */
+    uint32_t out;        /* the first of those that are the answer     */
+    uint32_t flags;      /* ER_MODEL_*                                 */
+    uint32_t work_bytes; /* scratch of one step, at most               */
+    uint32_t shape[2];   /* what a stream's saved state knows it by    */
+    uint16_t n_features; /* length of a row, 1..1024                   */
+    uint16_t n_outputs;  /* scores, 1..64                              */
+} er_model;
 
-/* scores[n_outputs] <- mean over trees of the leaf's values, added in tree order in double, as the
- * trainer adds them. x[n_features] must not hold NaN. */
-er_status er_forest_scores(const er_forest *f, const float *x, double *scores);
+/* Check every index, offset and constant of bytes[size] (8-byte aligned), then fill *out. After
+ * ER_OK no feature vector can make er_model_run() read or write outside bytes and scratch. ER_EOP:
+ * a step of a kind that this build does not have; ER_EFORMAT: anything else that is wrong. */
+er_status er_model_open(er_model *out, const void *bytes, size_t size);
+
+/* Bytes of scratch er_model_run() needs; its content is nobody's. */
+size_t er_model_size(const er_model *m);
+
+/* scores[n_outputs] <- the model of x[n_features]; one that is NaN has the bits 0x7ff8000000000000.
+ * x must not hold NaN unless the flag ER_MODEL_TAKES_NAN is set. scratch: 8-byte aligned. */
+er_status er_model_run(const er_model *m, const float *x, void *scratch, double *scores);
 
 /* ---- decision policy ----------------------------------------------------- */
 
@@ -306,7 +316,7 @@ typedef struct er_config {
     const er_program *program;
     const er_policy *policy;
     const er_bins *bins;        /* [n_vector + n_classes], or NULL for no summary   */
-    const er_forest *forest;    /* NULL: the caller scores, see ER_SCORES           */
+    const er_model *model;      /* NULL: the caller scores, see ER_SCORES           */
     const er_row_program *rows; /* cells of a record stand behind the features, n_vector in all;
                                    NULL: n_vector = n_features */
 } er_config;
@@ -322,7 +332,7 @@ er_status er_stream_init(er_stream **out, const er_config *c, void *mem, size_t 
 /* Take up to n_frames of x[n_frames][n_channels] (raw units); stop after the first complete window.
  * *taken <- frames consumed. ER_OK: *out is the decision. ER_SCORES: call er_decide() next
  * (er_step() again is ER_EINVAL). A window with a NaN feature is decided here, without the model:
- * ER_FLAG_NAN. */
+ * ER_FLAG_NAN; a model with ER_MODEL_TAKES_NAN is asked all the same. */
 er_status er_step(er_stream *s, const float *x, uint32_t n_frames, uint32_t *taken,
                   er_decision *out);
 

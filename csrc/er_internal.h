@@ -409,6 +409,7 @@ struct er_stream {
     er_feed feed;
     er_state *state;    /* first piece of the block that is saved whole  */
     double *scores;     /* [n_classes]                                   */
+    void *scratch;      /* of the model                                  */
     er_tally *tallies;  /* [n_rows]                                      */
     uint32_t *counts;   /* rows of n_bins+2, one after another           */
     uint32_t *labels;   /* [n_classes+1]                                 */

@@ -19,8 +19,8 @@ static er_status config_check(const er_config *c)
     if (c->rows ? er_row_size(c->rows) == 0 : c->program->n_channels == 0) return ER_EINVAL;
     const uint32_t n_vector = vector_of(c);
     if (!er_policy_ok(c->policy) || n_vector > ER_MAX_FEATURES) return ER_EINVAL;
-    const er_forest *f = c->forest;
-    if (f && (f->n_features != n_vector || f->n_outputs != c->policy->n_classes)) return ER_EINVAL;
+    const er_model *m = c->model;
+    if (m && (m->n_features != n_vector || m->n_outputs != c->policy->n_classes)) return ER_EINVAL;
     const uint32_t n_rows = n_vector + c->policy->n_classes;
     for (uint32_t r = 0; c->bins && r < n_rows; r++)
         if (!er_bins_ok(&c->bins[r])) return ER_EINVAL;
@@ -47,6 +47,7 @@ static void carve(er_stream *s, const er_config *c, er_arena *a)
     er_feed_carve(&s->feed, c->program, a);
     s->block_bytes = a->used - start;
     er_feed_carve_made(&s->feed, c->program, a);
+    s->scratch = er_carve(a, er_model_size(c->model));
     s->row = c->rows ? er_carve(a, er_row_size(c->rows)) : NULL;
     er_windows_carve(&s->windows, c->program, a);
 }
@@ -70,8 +71,8 @@ static uint64_t shape_of(const er_config *c)
     uint64_t h = HASH(0, p->rate_hz);
     const uint16_t dims[] = {p->n_channels, p->window, p->hop,  p->n_features, q->n_classes,
                              q->k,          q->n,      q->hold, p->n_filters};
-    const uint32_t model[] = {c->forest != NULL, c->forest ? c->forest->n_trees : 0,
-                              c->forest ? c->forest->n_nodes : 0, c->bins != NULL};
+    const er_model *m = c->model;
+    const uint32_t model[] = {m != NULL, m ? m->shape[0] : 0, m ? m->shape[1] : 0, c->bins != NULL};
     h = HASH(h, dims);
     h = HASH(h, p->timing);
     h = HASH(h, model);
@@ -175,15 +176,17 @@ er_status er_step_at(er_stream *s, const float *x, const int64_t *times_us, uint
     er_windows_compute(&s->windows, s->features);
     const uint32_t n_features = s->c.program->n_features;
     memcpy(s->features + n_features, s->cells, (s->n_vector - n_features) * sizeof *s->cells);
-    if (has_nan(s->features, s->n_vector)) {
+    const er_model *m = s->c.model;
+    const int takes_nan = m && m->flags & ER_MODEL_TAKES_NAN;
+    if (!takes_nan && has_nan(s->features, s->n_vector)) {
         for (uint32_t c = 0; c < s->c.policy->n_classes; c++) s->scores[c] = (double)er_nan();
         return decide(s, out);
     }
-    if (!s->c.forest) {
+    if (!m) {
         s->pending = 1;
         return ER_SCORES;
     }
-    er_forest_scores(s->c.forest, s->features, s->scores);
+    er_model_run(m, s->features, s->scratch, s->scores);
     return decide(s, out);
 }
 

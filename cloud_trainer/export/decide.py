@@ -29,7 +29,7 @@ def decide_rows(
     labels, votes = np.empty(len(scores), np.int32), np.empty(len(scores), np.int32)
     for i, row in enumerate(scores.tolist()):
         if stream is None or recording[i] != at:
-            stream, at = native.Stream(_PROGRAM, policy, forest=None), recording[i]
+            stream, at = native.Stream(_PROGRAM, policy, model=None), recording[i]
         stream.step(frames, 0, 2)
         decision = stream.decide(row)
         labels[i], votes[i] = decision.label, decision.vote

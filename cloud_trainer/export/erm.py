@@ -23,6 +23,7 @@ _NAN_LEFT: Final = 0x8000
 _MAX_RIGHT: Final = 0xFFFF  # a node's distance to its right child is 16 bit
 _MAX_TREES: Final = 65535
 _LANES: Final = 8  # float32 rows are padded to whole vectors
+_PAIRS: Final = 16  # and rows of int8 weights
 _NODE: Final = np.dtype([("threshold", "<f4"), ("feature", "<u2"), ("right", "<u2")])
 TAKES_NAN: Final = 1
 FUNCTIONS: Final = {"relu": 1, "tanh": 2, "logistic": 3, "exp": 4, "sqrt": 5, "neg": 6, "exp2": 7}
@@ -60,9 +61,9 @@ def _doubles(*arrays: Any) -> bytes:
     return b"".join(np.ascontiguousarray(a, "<f8").tobytes() for a in arrays if a is not None)
 
 
-def _columns(a: npt.NDArray[Any], kind: str) -> bytes:
+def _columns(a: npt.NDArray[Any], kind: str, lanes: int = _LANES) -> bytes:
     """`a` [..., m] with zeros up to whole vectors."""
-    pad = [(0, 0)] * (a.ndim - 1) + [(0, -a.shape[-1] % _LANES)]
+    pad = [(0, 0)] * (a.ndim - 1) + [(0, -a.shape[-1] % lanes)]
     return np.ascontiguousarray(np.pad(a, pad), kind).tobytes()
 
 
@@ -77,8 +78,9 @@ def _dense32(o: op.Dense32) -> Body:
 
 def _dense8(o: op.Dense8) -> Body:
     head = struct.pack("<fIfI", o.scale_x, o.zero_x, o.scale_y or 0.0, o.zero_y)
-    rows = ((o.scale_w, "<f4"), (o.zero_w, "u1"), (o.bias, "<i4"), (o.weights, "u1"))
-    return int(o.scale_y is not None), head + b"".join(_columns(a, kind) for a, kind in rows)
+    rows = ((o.scale_w, "<f4"), (o.zero_w, "u1"), (o.bias, "<i4"))
+    weights = _columns(o.weights.T, "u1", _PAIRS)
+    return int(o.scale_y is not None), head + b"".join(_columns(a, kind) for a, kind in rows) + weights
 
 
 def _lerp(o: op.Lerp) -> Body:

@@ -156,11 +156,11 @@ def _one_by_one(engine: OrtEngine) -> Callable[[F32], F64]:
 
 
 def _native(data: bytes) -> Callable[[F32], F64]:
-    forest = native.Forest(data)
+    model = native.Model(data)
 
     def scores(x: F32) -> F64:
         flat = np.ascontiguousarray(x).reshape(-1).data
-        return np.frombuffer(forest.scores_batch(flat), np.float64).reshape(len(x), -1)
+        return np.frombuffer(model.scores_batch(flat), np.float64).reshape(len(x), -1)
 
     return scores
 

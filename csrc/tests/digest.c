@@ -198,10 +198,10 @@ static void digest_stream(void)
     const er_program p = {20.0f, CHANNELS, 40, 20, make_features(f), 0, channels, f, NULL, {0}};
     const er_policy policy = {CLASSES, 2, 3, 2, {450000, 500000, 400000, 550000}};
     uint64_t rng = 77, decisions = 0, summary = 0;
-    er_forest forest;
+    er_model forest;
     const size_t size =
         make_forest(&rng, forest_bytes, sizeof forest_bytes, p.n_features, CLASSES, 50);
-    CHECK(er_forest_open(&forest, forest_bytes, size) == ER_OK);
+    CHECK(er_model_open(&forest, forest_bytes, size) == ER_OK);
     for (uint32_t r = 0; r < p.n_features + (uint32_t)CLASSES; r++)
         bins[r] = (er_bins){0.1f, 0.7f, 5, edges};
     for (size_t i = 0; i < FRAMES * CHANNELS; i++) x[i] = in_rare_nan(&rng);

@@ -2,7 +2,7 @@
  * is made right, and a small valid file is what the bytes change, so that the checks are met. */
 #include "fuzz.h"
 
-static void score(const er_forest *f, const uint8_t *data, size_t size)
+static void score(const er_model *f, const uint8_t *data, size_t size)
 {
     fuzz_bytes b = {data, size};
     float *x = malloc(f->n_features * sizeof *x);
@@ -11,7 +11,7 @@ static void score(const er_forest *f, const uint8_t *data, size_t size)
         x[i] = fuzz_float(&b);
         if (x[i] != x[i]) x[i] = 0.0f;
     }
-    CHECK(er_forest_scores(f, x, scores) == ER_OK);
+    CHECK(er_model_run(f, x, NULL, scores) == ER_OK);
     free(x), free(scores);
 }
 
@@ -19,9 +19,9 @@ static void score(const er_forest *f, const uint8_t *data, size_t size)
 static void open(const void *bytes, size_t size, const uint8_t *data, size_t data_size)
 {
     void *copy = malloc(size ? size : 1);
-    er_forest f;
+    er_model f;
     if (size) memcpy(copy, bytes, size);
-    if (er_forest_open(&f, copy, size) == ER_OK) score(&f, data, data_size);
+    if (er_model_open(&f, copy, size) == ER_OK && !f.n_steps) score(&f, data, data_size);
     free(copy);
 }
 

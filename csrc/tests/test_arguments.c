@@ -244,8 +244,8 @@ static void test_rates_of_two_channels(void)
 static void test_a_config_out_of_range_is_refused(void)
 {
     static const float equal[] = {0, 0, 1}, bad[] = {0, 1, __builtin_inff()};
-    const er_forest narrow = {.n_features = 1, .n_outputs = CLASSES};
-    const er_forest other = {.n_features = 2, .n_outputs = 1};
+    const er_model narrow = {.n_features = 1, .n_outputs = CLASSES};
+    const er_model other = {.n_features = 2, .n_outputs = 1};
     CHECK(er_stream_size(NULL) == 0);
     NO_STREAM(g.c.policy = NULL);
     NO_STREAM(g.policy.n_classes = 0);
@@ -263,8 +263,8 @@ static void test_a_config_out_of_range_is_refused(void)
     NO_STREAM(g.bins[3].edges = NULL);
     NO_STREAM(g.bins[3].edges = equal);
     NO_STREAM(g.bins[3].edges = bad);
-    NO_STREAM(g.c.forest = &narrow);
-    NO_STREAM(g.c.forest = &other);
+    NO_STREAM(g.c.model = &narrow);
+    NO_STREAM(g.c.model = &other);
     const er_field field = {ER_NUMBER, 0};
     const er_row_program none = {0};
     static er_cell many[1023];
@@ -435,17 +435,17 @@ static uint64_t file[1024], altered[1024];
 
 static er_status opened(size_t at, const void *bytes, size_t n, size_t size)
 {
-    er_forest f;
+    er_model f;
     memcpy(altered, file, sizeof file);
     memcpy((unsigned char *)altered + at, bytes, n);
-    return er_forest_open(&f, altered, size);
+    return er_model_open(&f, altered, size);
 }
 
 static void test_a_forest_out_of_range_is_refused(void)
 {
     enum { TREES = 3, NODES_AT = 32 + 16, LEAVES_AT = NODES_AT + TREES * 7 * 8 };
     uint64_t rng = 8;
-    er_forest f;
+    er_model f;
     double scores[2];
     const float x[2] = {0};
     const size_t size = make_forest(&rng, file, sizeof file, 2, 2, TREES);
@@ -471,14 +471,14 @@ static void test_a_forest_out_of_range_is_refused(void)
     CHECK(opened(NODES_AT + 16, &huge, 4, size) == ER_EFORMAT); /* a leaf */
     CHECK(opened(NODES_AT + 16 + 6, &one, 2, size) == ER_EFORMAT);
     CHECK(opened(LEAVES_AT, &infinite_double, 8, size) == ER_EFORMAT);
-    CHECK(er_forest_open(NULL, file, size) == ER_EINVAL);
-    CHECK(er_forest_open(&f, NULL, size) == ER_EINVAL);
-    CHECK(er_forest_open(&f, (char *)file + 4, size) == ER_EINVAL);
-    CHECK(er_forest_open(&f, file, 31) == ER_EFORMAT);
-    CHECK(er_forest_open(&f, file, size) == ER_OK);
-    CHECK(er_forest_scores(NULL, x, scores) == ER_EINVAL);
-    CHECK(er_forest_scores(&f, NULL, scores) == ER_EINVAL);
-    CHECK(er_forest_scores(&f, x, NULL) == ER_EINVAL);
+    CHECK(er_model_open(NULL, file, size) == ER_EINVAL);
+    CHECK(er_model_open(&f, NULL, size) == ER_EINVAL);
+    CHECK(er_model_open(&f, (char *)file + 4, size) == ER_EINVAL);
+    CHECK(er_model_open(&f, file, 31) == ER_EFORMAT);
+    CHECK(er_model_open(&f, file, size) == ER_OK);
+    CHECK(er_model_run(NULL, x, NULL, scores) == ER_EINVAL);
+    CHECK(er_model_run(&f, NULL, NULL, scores) == ER_EINVAL);
+    CHECK(er_model_run(&f, x, NULL, NULL) == ER_EINVAL);
 }
 
 /* ---- words and the FPU ---- */

@@ -12,10 +12,10 @@ static const er_policy policy = {CLASSES, 2, 3, 4, {300000, 300000, 300000}};
 static const float edges[] = {-0.5f, 0.0f, 0.5f};
 static er_bins bins[FEATURES + CLASSES];
 static uint64_t forest_bytes[2048];
-static er_forest forest;
+static er_model forest;
 static float x[FRAMES * CHANNELS];
 
-static er_stream *make(const er_forest *f)
+static er_stream *make(const er_model *f)
 {
     const er_config c = {&program, &policy, bins, f, NULL};
     const size_t size = er_stream_size(&c);
@@ -155,7 +155,7 @@ int main(void)
     for (uint32_t i = 0; i < FRAMES * CHANNELS; i++) x[i] = rng_unit(&rng);
     for (uint32_t r = 0; r < FEATURES + CLASSES; r++) bins[r] = (er_bins){0.1f, 0.3f, 2, edges};
     const size_t size = make_forest(&rng, forest_bytes, sizeof forest_bytes, FEATURES, CLASSES, 9);
-    CHECK(er_forest_open(&forest, forest_bytes, size) == ER_OK);
+    CHECK(er_model_open(&forest, forest_bytes, size) == ER_OK);
     CHECK(er_fpu_check() == ER_OK);
     test_any_cut_and_any_save_is_one_sequence();
     test_adopt_goes_on_with_the_next_window();

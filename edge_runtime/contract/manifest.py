@@ -37,7 +37,9 @@ MAX_VOTES: Final = 16
 ENGINES: Final = ("native", "onnxruntime")
 PRECISIONS: Final = ("float64", "float32", "int8")
 REQUIRED: Final = ("program.json", "model.onnx", "baseline.json", "golden.json")
-"""Members of every bundle; a native one has `model.erf` as well."""
+"""Members of every bundle."""
+NATIVE: Final = ("model.erm", "model.erf")
+"""What a native bundle has one of as well: any model, or (older bundles) a forest."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -197,7 +199,8 @@ class Manifest:
         count(len(self.members), "manifest.members", low=1, high=16)
         names = [member.name for member in self.members]
         unique(names, "manifest.members")
-        for name in (*REQUIRED, *(("model.erf",) if self.engine == "native" else ())):
+        native = next((name for name in NATIVE if name in names), NATIVE[0])
+        for name in (*REQUIRED, *((native,) if self.engine == "native" else ())):
             if name not in names:
                 raise ContractError(f"manifest.members: {name!r} is missing (engine {self.engine})")
         program = self.members[names.index("program.json")]

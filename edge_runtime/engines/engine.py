@@ -21,13 +21,13 @@ class Engine(Protocol):
         name: "native" or "onnxruntime".
         why: One line for a log: what runs, at which precision.
         nbytes: Of the model [bytes].
-        forest: `model.erf` where the model runs inside `native.Stream`, else None.
+        model: `model.erm` or `model.erf` where the model runs inside `native.Stream`, else None.
     """
 
     name: str
     why: str
     nbytes: int
-    forest: bytes | None
+    model: bytes | None
 
     def scores(self, features: memoryview[Any]) -> Sequence[float]:
         """One score a label, for one float32 feature vector."""
@@ -35,19 +35,20 @@ class Engine(Protocol):
 
 
 class NativeEngine:
-    """The forest of the C core. A stream runs it inside its own step; `scores` is for single vectors."""
+    """A model of the C core. A stream runs it inside its own step; `scores` is for single vectors."""
 
     name = "native"
 
     def __init__(self, data: bytes) -> None:
-        self._forest = native.Forest(data)
-        self.forest: bytes | None = data
-        self.nbytes = self._forest.nbytes
-        self.why = f"forest of {self._forest.n_trees} trees in the core, float64 sums"
+        self._model = native.Model(data)
+        self.model: bytes | None = data
+        self.nbytes = self._model.nbytes
+        trees = f" of {self._model.n_trees} trees" if self._model.n_trees else ""
+        self.why = f"{', '.join(self._model.steps)}{trees} in the core"
 
     def scores(self, features: memoryview[Any]) -> Sequence[float]:
         """One score a label."""
-        return self._forest.scores(features)
+        return self._model.scores(features)
 
 
 def open_engine(bundle: Bundle) -> Engine:
@@ -59,11 +60,12 @@ def open_engine(bundle: Bundle) -> Engine:
     manifest, program = bundle.manifest, program_of(bundle)
     shape = (len(program.features), len(manifest.labels))
     if manifest.engine == "native":
-        engine = NativeEngine(_member(bundle, "model.erf"))
-        have = (engine._forest.n_features, engine._forest.n_outputs)
+        name = "model.erm" if "model.erm" in bundle.members else "model.erf"
+        engine = NativeEngine(_member(bundle, name))
+        have = (engine._model.n_features, engine._model.n_outputs)
         if have != shape:
             raise ContractError(
-                f"model.erf: {have[0]} features and {have[1]} outputs, the bundle declares {shape[0]} and {shape[1]}"
+                f"{name}: {have[0]} features and {have[1]} outputs, the bundle declares {shape[0]} and {shape[1]}"
             )
         return engine
     name = "model.int8.onnx" if manifest.precision == "int8" else "model.onnx"

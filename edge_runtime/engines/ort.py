@@ -30,7 +30,7 @@ class OrtEngine:
         name: "onnxruntime".
         why: One line for a log.
         nbytes: Of the model file [bytes].
-        forest: None: the stream asks this engine for scores.
+        model: None: the stream asks this engine for scores.
     """
 
     name = "onnxruntime"
@@ -60,7 +60,7 @@ class OrtEngine:
         self._options, self._stop = _run_options(self._ort)
         self._watchdog = Watchdog(run_limit_s)
         weakref.finalize(self, self._watchdog.close)
-        self.forest: bytes | None = None
+        self.model: bytes | None = None
         self.nbytes = len(data)
         self.why = why
 

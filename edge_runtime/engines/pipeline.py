@@ -44,7 +44,7 @@ def stream_for(bundle: Bundle, engine: Engine) -> Stream:
     """
     stratum = bundle.baseline().strata[0]  # edges are the same in all
     bins = (*stratum.features, *stratum.scores)
-    return native.Stream(program_of(bundle), bundle.manifest.policy, forest=engine.forest, bins=bins)
+    return native.Stream(program_of(bundle), bundle.manifest.policy, model=engine.model, bins=bins)
 
 
 def advance(

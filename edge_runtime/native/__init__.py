@@ -4,7 +4,7 @@ Standard library alone at import. What an operator means: `edge_runtime.features
 means: `edge_runtime.contract`.
 """
 
-from edge_runtime.native.forest import Forest
+from edge_runtime.native.model import Model
 from edge_runtime.native.operators import Operator, operators
 from edge_runtime.native.ort import OrtSession, ort_library
 from edge_runtime.native.program import batch, channel_pace, check_program, state_bytes
@@ -18,7 +18,7 @@ __all__ = [
     "RESET",
     "ClockCounts",
     "Decision",
-    "Forest",
+    "Model",
     "Operator",
     "OrtSession",
     "Rows",

@@ -201,9 +201,7 @@ def batch(program: Program, frames: Floats) -> array[float]:
     return out
 
 
-def config_of(
-    program: Program, policy: Policy, *, forest: Any = ffi.NULL, bins: Sequence[Bins] = ()
-) -> tuple[Any, Any]:
+def config_of(program: Program, policy: Policy, *, model: Any = ffi.NULL, bins: Sequence[Bins] = ()) -> tuple[Any, Any]:
     """(`er_config *`, what must live as long), each part checked.
 
     Raises:
@@ -230,10 +228,10 @@ def config_of(
         "program": bound,
         "policy": rule,
         "bins": table if bins else ffi.NULL,
-        "forest": forest,
+        "model": model,
         "rows": ffi.NULL if rows is None else rows,
     }
-    return ffi.new("er_config *", parts), (bound, keep, rule, edges, table, forest, rows, kept_rows)
+    return ffi.new("er_config *", parts), (bound, keep, rule, edges, table, model, rows, kept_rows)
 
 
 def state_bytes(program: Program, policy: Policy | None = None, *, bins: Sequence[Bins] = ()) -> int:

@@ -12,7 +12,7 @@ from edge_runtime.contract.program import Program
 from edge_runtime.contract.summary import SummaryRow
 from edge_runtime.errors import ContractError
 from edge_runtime.native._er import ffi, lib
-from edge_runtime.native.forest import Forest
+from edge_runtime.native.model import Model
 from edge_runtime.native.program import config_of
 from edge_runtime.native.rows import Rows, Value
 from edge_runtime.native.status import Floats, Times, floats, fpu_check, memory, text_of, times_of
@@ -57,13 +57,13 @@ class Stream:
     """
 
     def __init__(
-        self, program: Program, policy: Policy, *, forest: bytes | None = None, bins: Sequence[Bins] = ()
+        self, program: Program, policy: Policy, *, model: bytes | None = None, bins: Sequence[Bins] = ()
     ) -> None:
         fpu_check()
         self._program = program
-        self._forest = None if forest is None else Forest(forest)
-        view = ffi.NULL if self._forest is None else self._forest._view
-        self._config, self._keep = config_of(program, policy, forest=view, bins=bins)
+        self._model = None if model is None else Model(model)
+        view = ffi.NULL if self._model is None else self._model._view
+        self._config, self._keep = config_of(program, policy, model=view, bins=bins)
         self._n_bins = [len(row.edges) - 1 for row in bins]
         self._n_channels, self._n_classes = len(program.channels), len(policy.thresholds_ppm)
         self._build(len(program.features))
@@ -95,10 +95,10 @@ class Stream:
         self._rows = Rows(self._program, within=(row, lib.er_stream_cells(self._handle))) if row else None
 
     def _misfit(self, n_features: int) -> ContractError:
-        forest = self._forest
-        if forest and (forest.n_features, forest.n_outputs) != (n_features, self._n_classes):
+        model = self._model
+        if model and (model.n_features, model.n_outputs) != (n_features, self._n_classes):
             return ContractError(
-                f"forest: {forest.n_features} features and {forest.n_outputs} outputs, "
+                f"model: {model.n_features} features and {model.n_outputs} outputs, "
                 f"the program has {n_features}, the policy {self._n_classes} classes"
             )
         return ContractError("baseline: edges, centre or scale of a row are out of range as float32")

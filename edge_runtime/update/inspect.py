@@ -8,10 +8,11 @@ from __future__ import annotations
 from edge_runtime.contract.baseline import Baseline
 from edge_runtime.contract.bundle import Bundle
 from edge_runtime.contract.golden import Golden
+from edge_runtime.contract.manifest import NATIVE
 from edge_runtime.contract.program import Program
 from edge_runtime.engines.onnx import inspect_model
 from edge_runtime.errors import ContractError
-from edge_runtime.native import Forest, check_program
+from edge_runtime.native import Model, check_program
 
 
 def inspect(bundle: Bundle) -> dict[str, int]:
@@ -32,14 +33,16 @@ def inspect(bundle: Bundle) -> dict[str, int]:
     for name in ("model.onnx", "model.int8.onnx"):
         if name in members:
             report[f"{name} nodes"] = len(inspect_model(members[name], **shape).nodes)
-    if "model.erf" in members:
-        forest = Forest(members["model.erf"])
-        if (forest.n_features, forest.n_outputs) != (n_features, n_scores):
+    for name in NATIVE:
+        if name not in members:
+            continue
+        model = Model(members[name])
+        if (model.n_features, model.n_outputs) != (n_features, n_scores):
             raise ContractError(
-                f"model.erf: {forest.n_features} features and {forest.n_outputs} scores, "
+                f"{name}: {model.n_features} features and {model.n_outputs} scores, "
                 f"the bundle has {n_features} and {n_scores}"
             )
-        report["model.erf trees"] = forest.n_trees
+        report[f"{name} trees"] = model.n_trees
     return report
 
 

@@ -98,7 +98,7 @@ class _Votes:
     """The decision policy of the core, one window a question."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._stream = native.Stream(_PROBE, bundle.manifest.policy, forest=None)
+        self._stream = native.Stream(_PROBE, bundle.manifest.policy, model=None)
         self._frames, self._n = noise(_PROBE.window_frames), _PROBE.window_frames
 
     def of(self, scores: Sequence[float]) -> int:

@@ -11,6 +11,7 @@ from edge_runtime.contract import cbor, topics
 from edge_runtime.contract.document import FORMAT
 from edge_runtime.contract.event import KINDS
 from edge_runtime.contract.records import REASONS
+from edge_runtime.native.model import STEPS
 from tests.contract.samples import DOCUMENTS, GOLDEN, Document
 
 TEXT = (Path(__file__).parents[2] / "FORMAT.md").read_text()
@@ -77,6 +78,12 @@ def test_the_native_forest_is_described() -> None:
     section = TEXT.partition("\n## Forest: `model.erf` (format ERF1)\n")[2].partition("\n## ")[0]
     for word in ("magic", "n_features", "n_outputs", "n_trees", "n_nodes", "n_leaves", "roots", "leaf vectors"):
         assert word in section
+
+
+def test_every_step_of_a_model_is_described() -> None:
+    section = TEXT.partition("\n## Model: `model.erm` (format ERM1)\n")[2].partition("\n## ")[0]
+    for id_, name in enumerate(STEPS, 3000):
+        assert f"\n| {id_} | `{name}` |" in section
 
 
 def test_sections_that_modules_point_to_exist() -> None:

@@ -86,7 +86,7 @@ LIMITS: list[tuple[Any, str, Any, str]] = [
     (MANIFEST, "precision", "int4", "manifest.precision: want float64 | float32 | int8, got 'int4'"),
     (MANIFEST, "members", MANIFEST.members[:-1], "manifest.members: 'golden.json' is missing"),
     (MANIFEST, "members", MANIFEST.members * 2, "manifest.members: 'program.json' stands twice"),
-    (MANIFEST, "members", (*MANIFEST.members[:2], *MANIFEST.members[3:]), "'model.erf' is missing (engine native)"),
+    (MANIFEST, "members", (*MANIFEST.members[:2], *MANIFEST.members[3:]), "'model.erm' is missing (engine native)"),
     (MANIFEST.policy, "thresholds_ppm", (1_000_001,), "thresholds_ppm: want ints 0..1000000, got 1000001"),
     (MANIFEST.policy, "thresholds_ppm", (), "thresholds_ppm: want 1..64 items, got 0"),
     (MANIFEST.policy, "k", 4, "manifest.policy.k: want int 1..3, got 4"),

@@ -119,7 +119,7 @@ def worst_stack(out: Path) -> int:
     if not frame:
         return 0
     named = {name for called in calls.values() for name in called}
-    operators = {name for name in frame if re.match(r"er_(ops|filters|row)", home[name]) and name not in named}
+    operators = {name for name in frame if re.match(r"er_(ops|filters|row|model_)", home[name]) and name not in named}
     looking = {home[name] for name in calls if any(re.fullmatch(r"er_\w+_find", called) for called in calls[name])}
     plain = {name: called.copy() for name, called in calls.items()}
     for name in by_pointer:

@@ -27,7 +27,7 @@ def through(program: Program, model: bytes | None = None) -> None:
     """Cut, saved in the middle, restored, adopted; broken states are refused."""
     n = 3 * program.window_frames
     frames = array("f", [((7 * i) % 11) / 8 for i in range(n * len(program.channels))])
-    first, second, third = (native.Stream(program, POLICY, forest=model) for _ in range(3))
+    first, second, third = (native.Stream(program, POLICY, model=model) for _ in range(3))
     play(first, frames, n, 5)
     second.restore(first.save())
     play(second, frames, n, n)

@@ -36,7 +36,7 @@ BUGS = [  # (entry, file, right, wrong)
     ("fuzz_program", "er_program.c", "p->hop <= p->window && ", ""),
     ("fuzz_state", "er_state.c", "n->fill >= p->window ||", ""),
     ("fuzz_row", "er_row_ops.c", "bucket += x >= edges[e]", "bucket += x > edges[e]"),
-    ("fuzz_forest", "er_forest.c", "n.u.leaf >= f->n_leaves || ", ""),
+    ("fuzz_forest", "er_model_trees.c", "n.u.leaf >= f->n_leaves || ", ""),
 ]
 
 

@@ -65,7 +65,7 @@ def compiled(path: Path, include: Path) -> Path:
 
 def passes(test: Path, objects: list[Path], folder: Path) -> bool:
     program = folder / test.stem
-    subprocess.run(["gcc", str(test), *map(str, objects), "-o", str(program)], check=True)
+    subprocess.run(["gcc", str(test), *map(str, objects), "-o", str(program), "-lm"], check=True)
     return subprocess.run([program], capture_output=True, check=False).returncode == 0
 
 

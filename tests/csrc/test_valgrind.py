@@ -32,8 +32,8 @@ PLANTED = """
 from array import array
 from edge_runtime.native._er import ffi, lib
 memory = ffi.new("uint64_t[]", 2)
-out = ffi.new("er_forest *")
-lib.er_forest_open(out, memory, 40)  # 24 bytes more than there are
+out = ffi.new("er_model *")
+lib.er_model_open(out, memory, 40)  # 24 bytes more than there are
 """
 
 
@@ -42,7 +42,7 @@ def test_a_planted_read_past_a_buffer_is_seen() -> None:
     done = valgrind(sys.executable, "-c", PLANTED)
     assert done.returncode == 9
     assert "Invalid read" in done.stderr
-    assert "er_forest" in done.stderr
+    assert "er_model" in done.stderr
 
 
 def test_the_suppressions_name_python_alone() -> None:

@@ -95,7 +95,7 @@ def test_an_engine_says_what_it_runs(case: tuple[Run, Bundle]) -> None:
     assert engine.name == bundle.manifest.engine
     assert engine.nbytes == len(bundle.members["model.erf" if engine.name == "native" else "model.onnx"])
     assert engine.why
-    assert (engine.forest is None) == (engine.name == "onnxruntime")
+    assert (engine.model is None) == (engine.name == "onnxruntime")
     assert program_of(bundle).digest == bundle.manifest.program_digest
 
 

@@ -55,7 +55,7 @@ def test_native_forest_scores_as_the_trainer_bit_for_bit(kind: Any, scaler: Any)
     made = ensemble(model, scaler)
     assert made is not None
     data = forest_bytes(made)
-    scores = np.frombuffer(native.Forest(data).scores_batch(x.reshape(-1).data), np.float64)
+    scores = np.frombuffer(native.Model(data).scores_batch(x.reshape(-1).data), np.float64)
     assert np.array_equal(scores.reshape(len(x), -1), model.predict_proba(z))
 
 

@@ -60,7 +60,7 @@ def rows_on_thresholds(forest: Any, n: int) -> np.ndarray[Any, Any]:
 
 
 def test_scores_equal_scikit_learn_one_row_at_a_time(fitted: Any) -> None:
-    native_forest = native.Forest(encode(trees_of(fitted), 8))
+    native_forest = native.Model(encode(trees_of(fitted), 8))
     rows = np.random.default_rng(4).standard_normal((80, 8)).astype(np.float32)
     rows[:40, 5:] = np.round(rows[:40, 5:] * 2)
     assert native_forest.scores_batch(rows).tobytes() == one_at_a_time(fitted, rows)
@@ -70,7 +70,7 @@ def test_scores_equal_scikit_learn_one_row_at_a_time(fitted: Any) -> None:
 def test_rows_on_split_thresholds_go_the_same_way(fitted: Any) -> None:
     """That x <= t in double is x <= floor32(t) in float: one ulp more would go elsewhere."""
     rows = rows_on_thresholds(fitted, 120)
-    assert native.Forest(encode(trees_of(fitted), 8)).scores_batch(rows).tobytes() == one_at_a_time(fitted, rows)
+    assert native.Model(encode(trees_of(fitted), 8)).scores_batch(rows).tobytes() == one_at_a_time(fitted, rows)
 
 
 def test_tied_votes_stay_tied() -> None:
@@ -82,14 +82,14 @@ def test_tied_votes_stay_tied() -> None:
     for n_trees in (2, 4):
         forest = RandomForestClassifier(n_estimators=n_trees, random_state=6, n_jobs=1).fit(x, y)
         rows = rng.standard_normal((100, 8)).astype(np.float32)
-        scores = np.frombuffer(native.Forest(encode(trees_of(forest), 8)).scores_batch(rows)).reshape(-1, 2)
+        scores = np.frombuffer(native.Model(encode(trees_of(forest), 8)).scores_batch(rows)).reshape(-1, 2)
         assert (scores[:, 0] == scores[:, 1]).sum() > 10
         assert scores.tobytes() == one_at_a_time(forest, rows)
 
 
 def test_sizes_are_as_in_the_file(fitted: Any) -> None:
     data = encode(trees_of(fitted), 8)
-    forest = native.Forest(data)
+    forest = native.Model(data)
     assert (forest.nbytes, forest.n_trees, forest.n_features, forest.n_outputs) == (len(data), 30, 8, 4)
 
 
@@ -97,7 +97,7 @@ def test_bytes_need_not_be_aligned(fitted: Any) -> None:
     data = encode(trees_of(fitted), 8)
     shifted = memoryview(b"x" + data)[1:]
     row = np.ones(8, np.float32)
-    assert native.Forest(shifted).scores(row) == native.Forest(data).scores(row)  # type: ignore[arg-type]
+    assert native.Model(shifted).scores(row) == native.Model(data).scores(row)  # type: ignore[arg-type]
 
 
 def test_altered_bytes_are_refused_or_harmless() -> None:
@@ -110,7 +110,7 @@ def test_altered_bytes_are_refused_or_harmless() -> None:
         for at in rng.integers(0, len(bad), rng.integers(1, 4)):
             bad[at] ^= 1 << int(rng.integers(8))
         try:
-            forest = native.Forest(bytes(bad))
+            forest = native.Model(bytes(bad))
         except ContractError:
             refused += 1
             continue
@@ -153,21 +153,21 @@ NODES_AT = 32 + 16  # three roots and their gap
 )
 def test_each_rule_of_the_format_is_checked(what: str, at: int, kind: str, value: Any) -> None:
     data = stump_forest(4, 3)
-    native.Forest(data)
-    with pytest.raises(ContractError, match="ERF1"):
-        native.Forest(place(data, at, kind, value))
+    native.Model(data)
+    with pytest.raises(ContractError, match=r"ER[FM]1"):
+        native.Model(place(data, at, kind, value))
 
 
 def test_a_cut_or_longer_file_is_refused() -> None:
     data = stump_forest(4, 3)
     for bad in (b"", data[:31], data[:-8], data[:-1], data + bytes(8)):
         with pytest.raises(ContractError):
-            native.Forest(bad)
+            native.Model(bad)
 
 
 def test_rows_of_another_length_are_refused() -> None:
-    forest = native.Forest(stump_forest(4, 3))
-    with pytest.raises(ValueError, match="5 values, the forest reads 4"):
+    forest = native.Model(stump_forest(4, 3))
+    with pytest.raises(ValueError, match="5 values, the model reads 4"):
         forest.scores(np.zeros(5, np.float32))
     with pytest.raises(ValueError, match="want contiguous float32"):
         forest.scores(np.zeros(4, np.float64))

@@ -18,7 +18,7 @@ class Knot:
 for _ in range(200):
     knot = Knot()
     knot.frames = memoryview(array("f", bytes(4 * 32)))
-    knot.stream = Stream(PROGRAM, Policy(thresholds_ppm=(0, 0)), forest=forest())
+    knot.stream = Stream(PROGRAM, Policy(thresholds_ppm=(0, 0)), model=forest())
     knot.stream.step(knot.frames, 0, 32)
     knot.view = knot.stream.features
     knot.self = knot

@@ -25,7 +25,7 @@ FRAMES = memoryview(array("f", np.random.default_rng(1).standard_normal(400).ast
 
 def make(*, seed: int = 0, window: int = 8, hop: int = 3, policy: Policy = POLICY) -> native.Stream:
     return native.Stream(
-        pass_through(2, window=window, hop=hop), policy, forest=stump_forest(2, 2, seed=seed), bins=ROWS
+        pass_through(2, window=window, hop=hop), policy, model=stump_forest(2, 2, seed=seed), bins=ROWS
     )
 
 
@@ -45,7 +45,7 @@ def test_importing_the_core_does_not_import_numpy() -> None:
 
 
 def test_the_forest_inside_gives_the_scores_of_the_forest_outside() -> None:
-    stream, forest = make(), native.Forest(stump_forest(2, 2))
+    stream, forest = make(), native.Model(stump_forest(2, 2))
     for decision in play(stream, 0, 100):
         assert decision.flags == 0
     assert tuple(stream.scores) == forest.scores(stream.features)
@@ -121,7 +121,7 @@ def test_a_state_of_another_shape_is_refused() -> None:
         make(window=9),
         make(hop=4),
         make(policy=Policy(thresholds_ppm=(500_000, 500_001), k=2, n=3, hold_windows=2)),
-        native.Stream(pass_through(2, window=8, hop=3), POLICY, forest=stump_forest(2, 2)),
+        native.Stream(pass_through(2, window=8, hop=3), POLICY, model=stump_forest(2, 2)),
         native.Stream(pass_through(2, window=8, hop=3), POLICY, bins=ROWS),
     ]
     for other in others:
@@ -174,7 +174,7 @@ def test_adopt_names_what_differs() -> None:
 
 def test_parts_that_do_not_fit_are_refused() -> None:
     program = pass_through(2, window=8, hop=3)
-    with pytest.raises(ContractError, match="forest: 3 features and 2 outputs, the program has 2"):
-        native.Stream(program, POLICY, forest=stump_forest(3, 2))
+    with pytest.raises(ContractError, match="model: 3 features and 2 outputs, the program has 2"):
+        native.Stream(program, POLICY, model=stump_forest(3, 2))
     with pytest.raises(ContractError, match="3 bins, want 4"):
         native.Stream(program, POLICY, bins=ROWS[:3])

@@ -23,7 +23,7 @@ def make(window: int = 2) -> native.Stream:
         bins("a", (0.0, 0.5, 1.0)),
         bins("b", (0.0, 1.0)),
     ]
-    return native.Stream(pass_through(window=window), POLICY, forest=stump_forest(1, 2), bins=rows)
+    return native.Stream(pass_through(window=window), POLICY, model=stump_forest(1, 2), bins=rows)
 
 
 def play(stream: native.Stream, x: array[float], start: int, end: int) -> list[tuple[float, tuple[float, ...], int]]:
@@ -115,7 +115,7 @@ def test_an_empty_period_counts_nothing() -> None:
 
 
 def test_without_a_baseline_there_are_labels_only() -> None:
-    stream = native.Stream(pass_through(), POLICY, forest=stump_forest(1, 2))
+    stream = native.Stream(pass_through(), POLICY, model=stump_forest(1, 2))
     play(stream, data(100), 0, 100)
     rows, labels = stream.summary()
     assert rows == ()
