@@ -38,7 +38,9 @@ class Graph:
         self.n = n_features  # values that the step at hand reads
         self.nodes: list[Any] = []
         self.constants: dict[str, np.ndarray[Any, Any]] = {}
-        self._pieces = [_Piece(0, n_features, self.node("Cast", "features", to=graph.DOUBLE), 0)]
+        self._width: dict[str, int] = {}
+        self._pieces: list[_Piece] = []
+        self.write(op.Span(0, n_features), self.node("Cast", "features", to=graph.DOUBLE))
 
     def node(self, kind: str, *inputs: Any, **attributes: Any) -> str:
         """The name of its one output; an input that is an array becomes a constant."""
@@ -46,6 +48,10 @@ class Graph:
         output = f"t{len(self.nodes)}"
         self.nodes.append(graph.node(kind, names, [output], **attributes))
         return output
+
+    def total(self, x: str, axis: int, n: int) -> str:
+        """Sum along an axis of length n, in order; its shape is known before it runs, as the inspection asks."""
+        return self.node("Gather", self.node("CumSum", x, np.array(axis)), np.array(n - 1), axis=axis)
 
     def _constant(self, value: Any) -> str:
         name = f"c{len(self.constants)}"
@@ -59,13 +65,15 @@ class Graph:
             low, high = max(piece.at, span.at), min(piece.at + piece.n, span.end)
             if low >= high:
                 continue
-            first, last = piece.offset + low - piece.at, piece.offset + high - piece.at
-            parts.append(self.node("Slice", piece.tensor, _ints(first), _ints(last), _ints(1)))
+            first = piece.offset + low - piece.at
+            is_whole = first == 0 and high - low == self._width[piece.tensor]
+            columns = np.arange(first, first + high - low)
+            parts.append(piece.tensor if is_whole else self.node("Gather", piece.tensor, columns, axis=1))
         return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=1)
 
     def write(self, span: op.Span, tensor: str) -> None:
         """These values are the tensor's columns from now on."""
-        kept = []
+        self._width[tensor], kept = span.n, []
         for p in self._pieces:
             before, after = min(p.n, max(0, span.at - p.at)), min(p.n, max(0, p.at + p.n - span.end))
             if before:
@@ -113,11 +121,13 @@ def _trees(o: op.Trees, x: str, g: Graph) -> str:
     kind = np.float32 if o.is_float32 else np.float64
     attributes = tree_attributes(trees, indices)
     leaf = g.node("Cast", g.node("TreeEnsembleRegressor", x, domain="ai.onnx.ml", **attributes), to=graph.INT64)
-    values = g.node("Gather", table.astype(kind), leaf, axis=0)
     rounds = len(trees) if is_vector else len(trees) // m
-    values = g.node("Reshape", values, _ints(-1, rounds, m))
-    sums = g.node("CumSum", values, np.array(1, np.int64))
-    return g.node("Cast", g.node("Gather", sums, np.array(rounds - 1, np.int64), axis=1), to=graph.DOUBLE)
+    if is_vector:
+        values = g.node("Gather", table.astype(kind), leaf, axis=0)
+    else:
+        flat = g.node("Gather", table[:, 0].astype(kind), leaf, axis=0)
+        values = g.node("Gather", flat, np.arange(len(trees)).reshape(rounds, m), axis=1)
+    return g.node("Cast", g.total(values, 1, rounds), to=graph.DOUBLE)
 
 
 def _affine(o: op.Affine, x: str, g: Graph) -> str:
@@ -136,43 +146,49 @@ def _pair(o: op.Pair, x: str, g: Graph) -> str:
 
 
 def _normalise(o: op.Normalise, x: str, g: Graph) -> str:
-    total = g.node("ReduceSum", x, _ints(1), keepdims=1)
+    total = g.node("Gather", g.node("CumSum", x, np.array(1)), _ints(g.n - 1), axis=1)
     instead = x if o.of_nothing == "kept" else np.full((1, g.n), 1 / g.n)
     return g.node("Where", g.node("Equal", total, np.array(0.0)), instead, g.node("Div", x, total))
 
 
-def _squares(x: str, centres: Any, g: Graph) -> str:
-    """(x - centre)^2 [N, m, n]."""
-    apart = g.node("Sub", g.node("Unsqueeze", x, _ints(1)), centres)
-    return g.node("Mul", apart, apart)
+def _apart(x: str, centres: Any, g: Graph) -> str:
+    """X - centre [N, m, n]."""
+    m, n = centres.shape
+    return g.node("Sub", g.node("Gather", x, np.tile(np.arange(n), (m, 1)), axis=1), centres)
 
 
 def _distance(o: op.Distance, x: str, g: Graph) -> str:
-    out = g.node("ReduceSum", _squares(x, o.centres, g), _ints(2), keepdims=0)
+    apart = _apart(x, o.centres, g)
+    out = g.total(g.node("Mul", apart, apart), 2, g.n)
     out = g.node("Sqrt", out) if "root" in o.form else out
     return g.node("Neg", out) if o.form.startswith("minus") else out
 
 
 def _gauss(o: op.Gauss, x: str, g: Graph) -> str:
-    total = g.node("ReduceSum", g.node("Div", _squares(x, o.mean, g), o.var), _ints(2), keepdims=0)
+    apart = _apart(x, o.mean, g)
+    total = g.total(g.node("Div", g.node("Mul", apart, apart), o.var), 2, g.n)
     return g.node("Sub", o.log_prior, g.node("Mul", total, np.array(0.5)))
 
 
 def _lerp(o: op.Lerp, x: str, g: Graph) -> str:
-    """The number of knots that x has reached says the piece."""
+    """The number of inner knots that x has reached says the piece."""
     columns = []
     for i, (knots, y) in enumerate(o.curves):
         one = g.node("Gather", x, _ints(i), axis=1)
         inside = g.node("Min", g.node("Max", one, knots[:1]), knots[-1:])
-        reached = g.node("Cast", g.node("GreaterOrEqual", inside, knots[None, 1:-1]), to=graph.INT64)
-        piece = g.node("ReduceSum", reached, _ints(1), keepdims=1)
-        left, base, slope = (g.node("Gather", a, piece) for a in (knots[:-1], y[:-1], np.diff(y) / np.diff(knots)))
+        parts: list[Any] = [knots[:-1], y[:-1], np.diff(y) / np.diff(knots)]
+        inner = len(knots) - 2
+        if inner:
+            reached = g.node("Cast", g.node("GreaterOrEqual", inside, knots[None, 1:-1]), to=graph.INT64)
+            piece = g.node("Gather", g.node("CumSum", reached, np.array(1)), _ints(inner - 1), axis=1)
+            parts = [g.node("Gather", part, piece) for part in parts]
+        left, base, slope = parts
         columns.append(g.node("Add", g.node("Mul", slope, g.node("Sub", inside, left)), base))
     return columns[0] if len(columns) == 1 else g.node("Concat", *columns, axis=1)
 
 
 def _parts(weight: Any, x: str, g: Graph) -> str:
-    return g.node("Reshape", x, _ints(-1, len(weight), g.n // len(weight)))
+    return g.node("Gather", x, np.arange(g.n).reshape(len(weight), -1), axis=1)
 
 
 def _blend(o: op.Blend, x: str, g: Graph) -> str:
@@ -186,7 +202,7 @@ def _vote(o: op.Vote, x: str, g: Graph) -> str:
 
 
 def _weighed(parts: str, weight: Any, g: Graph) -> str:
-    return g.node("ReduceSum", g.node("Mul", parts, weight[:, None]), _ints(1), keepdims=0)
+    return g.total(g.node("Mul", parts, weight[:, None]), 1, len(weight))
 
 
 _FUNCTIONS: Final[dict[str, Callable[[Graph, str], str]]] = {

@@ -13,11 +13,14 @@ from cloud_trainer.export.interpret import interpret
 from cloud_trainer.export.native_forms import model_of
 from cloud_trainer.export.onnx_steps import OPERATORS, steps_model
 from edge_runtime.engines import OrtEngine
+from edge_runtime.engines.onnx import inspect_model
 from tests.export import test_boosters
 from tests.export.test_native_forms import asked, check, rows_for
-from tests.export.zoo import CASES, F32
+from tests.export.zoo import CASES, F32, fitted
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+NO_SCORES = ("hard voting", "PCA, voting behind scalers")  # votes are no bundle's scores
 
 
 def answers(model: op.Model, x: F32) -> Any:
@@ -38,6 +41,12 @@ def test_boosters_answer_as_their_steps(name: str) -> None:
     rows = rows_for(estimator, model, x)
     want = interpret(model, rows)
     assert np.abs(answers(model, rows) - want).max() <= 1e-15 * max(1.0, np.abs(want).max()) * 4
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in NO_SCORES])
+def test_the_devices_inspection_lets_it_through(name: str) -> None:
+    model = model_of(fitted(name)[0])
+    inspect_model(graph.model_bytes(steps_model(model)), n_features=model.n_features, n_scores=model.n_outputs)
 
 
 def test_every_operation_but_int8_is_translated() -> None:
