@@ -62,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="check every byte of a bundle or program; print it, its state and cost")
     show.add_argument("file", type=Path, help="bundle (.elb) or feature program (.json)")
 
+    export_c = commands.add_parser("export-c", help="write a bundle as one C file and header for a firmware to link")
+    export_c.add_argument("bundle", type=Path, help="bundle file (.elb) with a native model")
+    export_c.add_argument("--out", type=Path, default=Path(), help="folder to write into (default: here)")
+    export_c.add_argument("--no-summary", action="store_true", help="without counts for telemetry: less memory")
+
     commands.add_parser("selftest", help="check the bits of every operator here, and print how fast a window is")
     commands.add_parser("operators", help="list the feature operators of this build")
     commands.add_parser("version", help="print the versions of this build")
@@ -108,6 +113,20 @@ def _capture(args: argparse.Namespace) -> int:
     finally:
         source.close()
     print(f"{args.out}: {n_frames} frames of {len(source.channels)} channels at {source.rate_hz:g} Hz")
+    return 0
+
+
+def _export_c(args: argparse.Namespace) -> int:
+    from edge_runtime.engines import load_bundle
+    from edge_runtime.firmware import export_c
+
+    files = export_c(load_bundle(args.bundle), summary=not args.no_summary)
+    if not args.out.is_dir():
+        raise UsageError(f"--out: {args.out} is no folder", hint=f"mkdir -p {args.out}")
+    for name, text in files.items():
+        (args.out / name).write_text(text, encoding="ascii")
+        print(f"{args.out / name}: {len(text)} bytes")
+    print("link them beside the core: make -C csrc lib, from the source distribution")
     return 0
 
 
@@ -182,6 +201,7 @@ COMMANDS = {
     "run": _run,
     "fit": _fit,
     "capture": _capture,
+    "export-c": _export_c,
     "show": _show,
     "selftest": _selftest,
     "operators": _operators,

@@ -36,14 +36,19 @@ def load_bundle(source: Path | str | bytes, *, max_bytes: int = MAX_BUNDLE_BYTES
         raise type(why)(f"{source}: {why}", hint=why.hint or "fetch or export the file again") from why
 
 
-def stream_for(bundle: Bundle, engine: Engine) -> Stream:
+def stream_for(bundle: Bundle, engine: Engine, *, summary: bool = True) -> Stream:
     """A stream at frame 0 with the bundle's program, policy and frozen bins; a native model runs inside it.
+
+    Args:
+        bundle: As loaded.
+        engine: Its engine.
+        summary: False: without the bins, so nothing is counted.
 
     Raises:
         ContractError: A member is malformed, or an operator is not in this build.
     """
     stratum = bundle.baseline().strata[0]  # edges are the same in all
-    bins = (*stratum.features, *stratum.scores)
+    bins = (*stratum.features, *stratum.scores) if summary else ()
     return native.Stream(program_of(bundle), bundle.manifest.policy, model=engine.model, bins=bins)
 
 
