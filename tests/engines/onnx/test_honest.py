@@ -20,7 +20,7 @@ from cloud_trainer.export import graph
 from cloud_trainer.export.onnx_float import float_model
 from cloud_trainer.export.onnx_int8 import int8_model
 from edge_runtime.engines.onnx import inspect_model
-from tests.engines.onnx.test_inspect import ANY_MS, cpu_ms, tried
+from tests.engines.onnx.test_inspect import is_quick
 from tests.export.made import digits
 
 MODELS: dict[str, Any] = {
@@ -59,4 +59,4 @@ def test_what_is_exported_and_altered_gives_a_model_or_a_refusal_in_50_ms(name: 
         made = bytearray(data[: rng.randrange(1, len(data))] if rng.random() < 0.3 else data)
         for _ in range(rng.choice((1, 1, 2, 8, 64))):
             made[rng.randrange(len(made))] = rng.randrange(256)
-        assert cpu_ms(lambda: tried(bytes(made), {"n_features": 64, "n_scores": n_classes})) <= ANY_MS  # noqa: B023
+        assert is_quick(bytes(made), {"n_features": 64, "n_scores": n_classes})
