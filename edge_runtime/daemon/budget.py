@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime import native
 from edge_runtime.daemon.config import BudgetConfig, Config
 from edge_runtime.daemon.decide import BLOCK_FRAMES, Loaded
 from edge_runtime.errors import BudgetError
@@ -21,7 +22,8 @@ MIB = 1 << 20
 # Resident memory of what is imported, measured on x86-64 with Python 3.11 (bytes).
 LINK_BYTES = 16 * MIB  # paho, ssl and their buffers
 SPOOL_BYTES = 4 * MIB  # sqlite3 and its page cache
-ONNXRUNTIME_BYTES = 48 * MIB  # numpy, onnxruntime and a small session
+ORT_BYTES = 32 * MIB  # onnxruntime by its C API, and a small session
+ORT_PACKAGE_BYTES = 48 * MIB  # by its package, which brings numpy
 RING = 64  # submissions that may wait for the spool, see `SpoolWorker`
 FLIGHT_BYTES = 1 * MIB  # sealed batches on their way, see `Courier`
 CHILD_BYTES = 24 * MIB  # the update child without an engine: cryptography, urllib, the bundle
@@ -48,8 +50,8 @@ def needs(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
             Need(part=f"{stream.name}: windows, features, counts", n_bytes=one.stream.nbytes, how="exact"),
             Need(
                 part=f"{stream.name}: model and engine ({one.engine.name})",
-                n_bytes=_engine_bytes(one),
-                how=_how(one),
+                n_bytes=one.engine.nbytes,  # what the engine brought is resident by now
+                how="exact",
             ),
             Need(
                 part=f"{stream.name}: source ({short_name(stream.source)})",
@@ -64,7 +66,7 @@ def needs(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
                 how="bound",
             ),
         ]
-        child = max(child, CHILD_BYTES + _engine_bytes(one))
+        child = max(child, CHILD_BYTES + _fresh_bytes(one))
     if not _imported("sqlite3"):
         rows.append(Need(part="spool", n_bytes=SPOOL_BYTES, how="measured before"))
     is_linked = config.broker is not None or any(kind_of(stream.source).broker for stream in config.streams)
@@ -150,13 +152,10 @@ def _bytes_day(period_windows: int, period_s: float, sample_k: int, loaded: Load
     return round(86400 / period * (sample_k * record + summary))
 
 
-def _engine_bytes(loaded: Loaded) -> int:
-    heavy = 0 if loaded.engine.name == "native" or _imported("onnxruntime") else ONNXRUNTIME_BYTES
-    return loaded.engine.nbytes + heavy
-
-
-def _how(loaded: Loaded) -> str:
-    return "exact" if loaded.engine.name == "native" else "measured before"
+def _fresh_bytes(loaded: Loaded) -> int:
+    """Of the engine and its model in a process of its own."""
+    heavy = ORT_BYTES if native.ort_library() else ORT_PACKAGE_BYTES
+    return loaded.engine.nbytes + (0 if loaded.engine.name == "native" else heavy)
 
 
 def _imported(module: str) -> bool:

@@ -1,7 +1,8 @@
 """Models that onnxruntime runs. One rule: bytes that were inspected, one thread, the optimiser off, a limit of time.
 
 With the optimiser on, a 1.3 KB file can take 2.6 GB by constant folding, and int8 graphs turn into other ones.
-numpy and onnxruntime load on first use.
+A row goes through the C API of the wheel's own library, which loads neither numpy nor onnxruntime's package; where that
+library is not found, and for batches, through the package.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from edge_runtime import native
 from edge_runtime.engines.watchdog import Watchdog
 from edge_runtime.errors import BudgetError, ContractError
 
@@ -56,35 +58,41 @@ class OrtEngine:
         from edge_runtime.engines.onnx import inspect_model
 
         inspect_model(data, n_features=n_features, n_scores=n_scores)
-        self._numpy, self._ort, self._session = _session(data)
-        self._options, self._stop = _run_options(self._ort)
+        self._data = data
+        self._package: PackageSession | None = None
+        self._session: Session = _session(data, n_features, n_scores) or self._by_package()
         self._watchdog = Watchdog(run_limit_s)
         weakref.finalize(self, self._watchdog.close)
         self.model: bytes | None = None
         self.nbytes = len(data)
-        self.why = why
+        self.why = ", ".join(filter(None, (why, self._session.why)))
 
     def scores(self, features: memoryview[Any]) -> Sequence[float]:
         """One score a label, for one float32 vector."""
-        row = self._numpy.frombuffer(features, "<f4").reshape(1, -1)
-        scores: list[float] = self._run(row)[0].tolist()
+        scores: Sequence[float] = self._watched(self._session, partial(self._session.scores, features))
         return scores
 
     def scores_batch(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Scores [N, C] of rows [N, F], in one call. For evaluation, not for a device's decisions."""
-        out: npt.NDArray[np.float64] = self._run(rows).astype("<f8")
-        return out
+        package = self._by_package()
+        out: npt.NDArray[np.float64] = self._watched(package, partial(package.run, rows), times=max(1, len(rows)))
+        return out.astype("<f8")
 
-    def _run(self, rows: Any) -> Any:
-        failure = None
-        self._watchdog.begin(self._stop, times=max(1, len(rows)))
+    def _by_package(self) -> PackageSession:
+        if self._package is None:
+            self._package = PackageSession(self._data)
+        return self._package
+
+    def _watched(self, session: Session, run: Callable[[], Any], *, times: int = 1) -> Any:
+        failure, scores = None, None
+        self._watchdog.begin(session.stop, times=times)
         try:
-            scores = self._session.run(["scores"], {"features": rows}, self._options)[0]
+            scores = run()
         except Exception as why:  # onnxruntime's types have no common base
             failure = why
         is_late = self._watchdog.end()
-        if is_late:  # the flag stays set in the old ones
-            self._options, self._stop = _run_options(self._ort)
+        if is_late:
+            session.go_on()
         if failure is None:
             return scores
         if not is_late:
@@ -95,14 +103,68 @@ class OrtEngine:
         ) from failure
 
 
-def _run_options(ort: Any) -> tuple[Any, Callable[[], None]]:
-    """(options of a run, what ends it)."""
-    options = ort.RunOptions()
-    options.log_severity_level = 4  # as of the session
-    return options, partial(setattr, options, "terminate", True)
+class Session(Protocol):
+    """One model loaded by onnxruntime.
+
+    Attributes:
+        why: Which way it is run, for a log.
+    """
+
+    why: str
+
+    def scores(self, features: memoryview[Any], /) -> Sequence[float]:
+        """Of one row."""
+        ...
+
+    def stop(self) -> None:
+        """End the run that another thread waits for."""
+
+    def go_on(self) -> None:
+        """Runs are welcome again."""
 
 
-def _session(data: bytes) -> tuple[Any, Any, Any]:
+def _session(data: bytes, n_features: int, n_scores: int) -> Session | None:
+    library = native.ort_library()
+    if library is None:
+        return None
+    return native.OrtSession(library, data, n_features=n_features, n_scores=n_scores)
+
+
+class PackageSession:
+    """Through the Python package.
+
+    Attributes:
+        why: Which way it is run, for a log.
+
+    Raises:
+        ContractError: It is not installed, or refuses the model.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._numpy, self._ort, self._session = _loaded(data)
+        self.why = f"onnxruntime {self._ort.__version__} by its Python package"
+        self.go_on()
+
+    def run(self, rows: Any) -> Any:
+        """Scores [N, C] of rows [N, F]."""
+        return self._session.run(["scores"], {"features": rows}, self._options)[0]
+
+    def scores(self, features: memoryview[Any]) -> Sequence[float]:
+        """Of one row."""
+        scores: list[float] = self.run(self._numpy.frombuffer(features, "<f4").reshape(1, -1))[0].tolist()
+        return scores
+
+    def stop(self) -> None:
+        """End the run that another thread waits for."""
+        self._options.terminate = True
+
+    def go_on(self) -> None:
+        """Runs are welcome again: the flag stays set in the old options."""
+        self._options = self._ort.RunOptions()
+        self._options.log_severity_level = 4  # as of the session
+
+
+def _loaded(data: bytes) -> tuple[Any, Any, Any]:
     """(numpy, onnxruntime, session)."""
     try:
         import numpy

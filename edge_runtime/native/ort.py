@@ -32,7 +32,7 @@ class OrtSession:
     """One model, one thread: float32 [1, features] "features" in, [1, scores] "scores" out.
 
     Attributes:
-        version: Of onnxruntime.
+        why: Which way it is run, for a log.
 
     Raises:
         ContractError: The library cannot be loaded, or it refuses the model, or the shapes are others.
@@ -48,7 +48,7 @@ class OrtSession:
         self._out = ffi.new("double[]", n_scores)
         if said := self._error():
             raise ContractError(f"model: onnxruntime refuses it: {said}")
-        self.version = str(ffi.string(lib.el_ort_version(self._handle)).decode())
+        self.why = f"onnxruntime {ffi.string(lib.el_ort_version(self._handle)).decode()} by its C API"
 
     def scores(self, features: Floats) -> tuple[float, ...]:
         """One score a label, for one vector of float32.
@@ -63,9 +63,13 @@ class OrtSession:
             raise ContractError(f"model: onnxruntime failed: {self._error()}")
         return tuple(self._out)
 
-    def stop(self, *, on: bool = True) -> None:
-        """End the run that another thread waits for, with an error, and every later one; `on=False`: run again."""
-        lib.el_ort_stop(self._handle, on)
+    def stop(self) -> None:
+        """End the run that another thread waits for, with an error, and every later one until `go_on`."""
+        lib.el_ort_stop(self._handle, 1)
+
+    def go_on(self) -> None:
+        """Runs are welcome again."""
+        lib.el_ort_stop(self._handle, 0)
 
     def _error(self) -> str:
         said: Any = ffi.string(lib.el_ort_error(self._handle)).decode(errors="replace")

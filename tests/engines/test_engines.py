@@ -154,9 +154,35 @@ def test_a_forest_of_another_shape_is_refused(bundles: dict[str, tuple[Run, Path
 def test_the_optimiser_is_off_and_one_thread_runs(bundles: dict[str, tuple[Run, Path]]) -> None:
     engine = open_engine(load_bundle(bundles["logistic"][1]))
     assert isinstance(engine, OrtEngine)
-    options = engine._session.get_session_options()
+    options = engine._by_package()._session.get_session_options()
     assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+
+
+def test_without_the_library_of_the_wheel_the_package_gives_the_same_scores(
+    bundles: dict[str, tuple[Run, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = load_bundle(bundles["logistic"][1])
+    frames, _ = signal(5, 600)
+    by_api = decide_all(bundle, frames.data)
+    assert open_engine(bundle).why.endswith("by its C API")
+    monkeypatch.setattr(native, "ort_library", lambda: None)
+    assert decide_all(bundle, frames.data) == by_api
+    assert open_engine(bundle).why.endswith("by its Python package")
+
+
+def test_a_bundle_for_onnxruntime_decides_without_numpy_in_one_thread(bundles: dict[str, tuple[Run, Path]]) -> None:
+    """Three are there: ours, the watchdog, and one that onnxruntime keeps asleep."""
+    code = (
+        "import os, sys; from array import array\n"
+        "from edge_runtime.engines import decide_all, load_bundle\n"
+        f"n = len(decide_all(load_bundle({str(bundles['logistic'][1])!r}), memoryview(array('f', range(3 * 64)))))\n"
+        "heavy = {'numpy', 'onnxruntime', 'sklearn', 'cloud_trainer', 'paho', 'cryptography'} & set(sys.modules)\n"
+        "threads = len(os.listdir('/proc/self/task'))\n"
+        "assert n == 3, n; assert not heavy, heavy; assert threads <= 3, threads"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root, timeout=60)
 
 
 def test_a_stream_counts_into_the_bundles_bins(case: tuple[Run, Bundle]) -> None:

@@ -52,7 +52,7 @@ def test_scores_are_the_trainers(name: str, n_classes: int) -> None:
     test = np.ascontiguousarray(x[1::2][:150])
     want, have = trainer_scores(estimator, test), run_model(model, test, n_classes)
     assert np.array_equal(want.argmax(axis=1), have.argmax(axis=1))
-    assert np.abs(want - have).max() <= (1e-14 if precision == "float64" else 1e-4)
+    assert np.abs(want - have).max() <= (1e-13 if precision == "float64" else 1e-4)  # e to the 600, of sums
     if name in {"forest", "scaled forest"}:
         assert np.array_equal(want, have)
 

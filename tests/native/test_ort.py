@@ -47,7 +47,7 @@ def test_its_scores_are_those_of_the_package(kind: int) -> None:
     rows = np.random.default_rng(2).standard_normal((100, FEATURES)).astype(np.float32)
     for row in rows:
         assert ours.scores(row.data) == tuple(theirs.run(["scores"], {"features": row[None]})[0][0].tolist())
-    assert ours.version == onnxruntime.__version__
+    assert ours.why == f"onnxruntime {onnxruntime.__version__} by its C API"
 
 
 def test_neither_numpy_nor_the_package_is_loaded(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_run_without_end_is_ended_from_another_thread() -> None:
     good.stop()
     with pytest.raises(ContractError, match="terminate"):
         good.scores(array("f", [0.0] * FEATURES))
-    good.stop(on=False)
+    good.go_on()
     assert len(good.scores(array("f", [0.0] * FEATURES))) == SCORES
 
 
