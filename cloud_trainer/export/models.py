@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cloud_trainer.export import graph, parity
-from cloud_trainer.export.forest import forest_bytes
-from cloud_trainer.export.onnx_float import float_model, parts_of
-from cloud_trainer.export.onnx_int8 import best_int8
+from cloud_trainer.export.erm import erm_bytes
+from cloud_trainer.export.native_forms import native_form
+from cloud_trainer.export.onnx_float import float_model
+from cloud_trainer.export.onnx_int8 import best_int8, int8_steps
 from cloud_trainer.export.parity import Form
 from cloud_trainer.export.rows import F32, Rows, Scores, parity_rows, search_of, spread
+from cloud_trainer.export.steps import Model
 from cloud_trainer.export.trainer import trainer_scores
-from cloud_trainer.export.trees import ensemble
 from edge_runtime import native
 from edge_runtime.engines import OrtEngine
 from edge_runtime.errors import ContractError
@@ -75,10 +76,10 @@ def make_models(run: Run, *, model_limit: int | None = None, progress: Progress 
     tell = progress or (lambda *_: None)
     _check_run(run)
     tell("exporting model.onnx", 0, 4)
-    made, forms, ort = _forms(run)
+    steps = _native_form(run)
+    made, forms, ort = _forms(run, steps)
     tell("looking for rows where rounding shows", 1, 4)
-    trees = ensemble(*reversed(parts_of(run.estimator)))
-    rows = parity_rows(run.x_test, trees=trees, search=search_of(run.estimator))
+    rows = parity_rows(run.x_test, model=steps, search=search_of(run.estimator))
     tell(f"asking the trainer about {sum(len(r.x) for r in rows)} rows, one at a time", 2, 4)
     kinds = [(kind, trainer_scores(run.estimator, kind.x)) for kind in rows]
     tell("checking parity", 3, 4)
@@ -88,28 +89,36 @@ def make_models(run: Run, *, model_limit: int | None = None, progress: Progress 
     return _with_int8(run, replace(made, evidence=evidence), ort, kinds[0][1], model_limit=model_limit)
 
 
-def _forms(run: Run) -> tuple[Models, list[Form], OrtEngine]:
+def _native_form(run: Run) -> Model | None:
+    """Steps; they take a missing value only if training had some.
+
+    scikit-learn's trees answer one that they never saw, but on a device it is a fault, and the vote abstains.
+    """
+    steps = native_form(run.estimator)
+    return steps and replace(steps, takes_nan=steps.takes_nan and bool(np.isnan(run.x_train).any()))
+
+
+def _forms(run: Run, steps: Model | None) -> tuple[Models, list[Form], OrtEngine]:
     """What is to be proven: the models without their evidence, every way to run them, and the session of model.onnx."""
     n_features, n_labels = run.x_train.shape[1], len(run.labels)
-    scaler, model = parts_of(run.estimator)
-    trees = ensemble(model, scaler)
     proto, precision = float_model(run.estimator, n_features=n_features)
     members = {"model.onnx": graph.model_bytes(proto)}
     ort = OrtEngine(members["model.onnx"], n_features=n_features, n_scores=n_labels)
-    is_exact, engine = trees is not None, "onnxruntime"
+    is_exact, engine = steps is not None and steps.is_trees, "onnxruntime"
     scores: Scores = ort.scores_batch
     forms = [
         Form(name="onnx", batch="1", is_exact=is_exact, scores=_one_by_one(ort)),
         Form(name="onnx", batch="all", is_exact=is_exact, scores=scores),
     ]
-    if trees is not None and trees.link == "mean":
-        members["model.erf"] = forest_bytes(trees)
-        scores, engine = _native(members["model.erf"]), "native"
-        forms.append(Form(name="native", batch="1", is_exact=True, scores=scores))
+    if steps is not None:
+        members["model.erm"] = erm_bytes(steps)
+        scores, engine = _native(members["model.erm"]), "native"
+        precision = "float32" if steps.is_float32 else "float64"
+        forms.append(Form(name="native", batch="1", is_exact=is_exact, scores=scores))
     made = Models(
         engine=engine,
         precision=precision,
-        why={"engine": _why(engine, is_exact), "precision": PRECISION[precision]},
+        why={"engine": _why(steps, members), "precision": PRECISION[precision]},
         members=members,
         evidence=[],
         scores=scores,
@@ -145,10 +154,12 @@ def _check_evidence(evidence: list[dict[str, Any]], forms: list[Form], rows: lis
                 raise ContractError(f"parity: no evidence for {form.name}, batch {form.batch}, {kind.kind} rows")
 
 
-def _why(engine: str, is_tree: bool) -> str:
-    if engine == "native":
-        return "native: the C core runs a mean of trees, exactly and without onnxruntime"
-    return "onnxruntime: the C core has no form of " + ("boosted trees" if is_tree else "this estimator")
+def _why(steps: Model | None, members: dict[str, bytes]) -> str:
+    if steps is None:
+        return "onnxruntime: the C core has no form of this estimator"
+    sizes = f"{len(members['model.erm'])} bytes against {len(members['model.onnx'])} of model.onnx"
+    how = "as the trainer, bit for bit up to exp" if steps.is_trees else "with the same bits on every target"
+    return f"native: the C core runs it {how}, without onnxruntime ({sizes})"
 
 
 def _one_by_one(engine: OrtEngine) -> Callable[[F32], F64]:
@@ -166,7 +177,7 @@ def _native(data: bytes) -> Callable[[F32], F64]:
 
 
 def _with_int8(run: Run, made: Models, ort: OrtEngine, want: F64, *, model_limit: int | None) -> Models:
-    """The same, with int8 in place of float32 where it wins."""
+    """The same, with int8 in place of float32 where it wins on the engine that was chosen."""
     calibration = spread(run.x_train, CALIBRATION_ROWS)
     shape = {"n_features": run.x_train.shape[1], "n_scores": len(run.labels)}
     try:
@@ -178,23 +189,39 @@ def _with_int8(run: Run, made: Models, ort: OrtEngine, want: F64, *, model_limit
     if data is None:
         return made
     small = OrtEngine(data, **shape)
+    members = {"model.int8.onnx": data}
+    forms: dict[str, Scores] = {"onnx int8": _one_by_one(small)}
+    engines: dict[str, Callable[[Any], object]] = {"model.onnx": ort.scores, "model.int8.onnx": small.scores}
+    now, then = "model.onnx", "model.int8.onnx"
+    if made.engine == "native":
+        now, then = "model.erm", "model.int8.erm"
+        members[then] = erm_bytes(int8_steps(data))
+        forms["native int8"] = _native(members[then])
+        engines |= {now: native.Model(made.members[now]).scores, then: native.Model(members[then]).scores}
     rows = spread(run.x_test, len(want))
-    evidence, broken = parity.check_int8(
-        _one_by_one(small)(rows), want, spread(run.y_test, len(want)), float_scores=ort.scores_batch(rows)
-    )
-    latency = _timed({"model.onnx": ort, "model.int8.onnx": small}, rows)
-    sizes = {"model.int8.onnx": len(data)}
+    y, float_scores = spread(run.y_test, len(want)), made.scores(rows)
+    checked = [
+        parity.check_int8(scores(rows), want, y, name=name, float_scores=float_scores) for name, scores in forms.items()
+    ]
+    latency = _timed(engines, rows)
     facts = (
-        f"{len(data)} bytes against {made.sizes['model.onnx']}, "
-        f"{latency['model.int8.onnx']:.1f} µs against {latency['model.onnx']:.1f}"
+        f"{made.engine}: {len(members[then])} bytes against {made.sizes[now]}, "
+        f"{latency[then]:.1f} µs against {latency[now]:.1f}"
     )
-    over = model_limit is not None and made.sizes["model.onnx"] > model_limit >= len(data)
-    slow = latency["model.int8.onnx"] > SLOWER * latency["model.onnx"]
-    made = replace(made, evidence=[*made.evidence, evidence], sizes=made.sizes | sizes, latency_us=latency)
-    if broken or len(data) >= made.sizes["model.onnx"] or (slow and not over):
-        why = broken or ("slower" if slow else "no smaller")
+    made = replace(
+        made,
+        evidence=[*made.evidence, *(row for row, _ in checked)],
+        sizes=made.sizes | {name: len(member) for name, member in members.items()},
+        latency_us=latency,
+    )
+    is_smaller, broken = made.sizes[then] < made.sizes[now], next((why for _, why in checked if why), "")
+    over = model_limit is not None and made.sizes[now] > model_limit >= made.sizes[then]
+    slow = latency[then] > SLOWER * latency[now]
+    if broken or not is_smaller or (slow and not over):
+        why = broken or ("slower" if is_smaller else "no smaller")
         return _because(made, f"float32: int8 does not win: {why} ({facts})")
-    won = replace(made, precision="int8", members=made.members | {"model.int8.onnx": data}, scores=small.scores_batch)
+    shipped = {"model.int8.onnx": data} | ({"model.erm": members[then]} if made.engine == "native" else {})
+    won = replace(made, precision="int8", members=made.members | shipped, scores=list(forms.values())[-1])
     return _because(won, f"int8: smaller and {'alone within the budget' if slow else 'as fast within 10 %'} ({facts})")
 
 
@@ -202,13 +229,13 @@ def _because(made: Models, why: str) -> Models:
     return replace(made, why=made.why | {"precision": why})
 
 
-def _timed(engines: dict[str, OrtEngine], rows: F32) -> dict[str, float]:
+def _timed(engines: dict[str, Callable[[Any], object]], rows: F32) -> dict[str, float]:
     """Median of one row [µs], the engines taking turns."""
     times: dict[str, list[int]] = {name: [] for name in engines}
     for i in range(TIMED):
         row = rows[i % len(rows)].data
-        for name, engine in engines.items():
+        for name, scores in engines.items():
             before = time.perf_counter_ns()
-            engine.scores(row)
+            scores(row)
             times[name].append(time.perf_counter_ns() - before)
     return {name: sorted(values)[len(values) // 2] / 1000 for name, values in times.items()}

@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from cloud_trainer.export import graph
 from cloud_trainer.export.erm import leaf_table
-from cloud_trainer.export.native_forms import model_of
-from cloud_trainer.export.native_forms.table import why_not
+from cloud_trainer.export.native_forms import native_form
 from cloud_trainer.export.trees import Ensemble, Tree, affine_of, ensemble
 from edge_runtime.errors import ContractError
 
@@ -56,8 +55,8 @@ def float_model(estimator: Any, *, n_features: int) -> tuple[Any, str]:
         return _linear(model, scaler), "float64"
     if isinstance(model, MLPClassifier):
         return graph.behind(graph.from_skl2onnx(model, n_features), scaler), "float32"
-    if why_not(estimator) is None:
-        steps = model_of(estimator)
+    steps = native_form(estimator)
+    if steps is not None:
         return steps_model(steps), "float32" if steps.is_float32 else "float64"
     return graph.from_skl2onnx(estimator, n_features), "float32"
 

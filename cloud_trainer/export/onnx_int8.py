@@ -15,9 +15,13 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
 
 from cloud_trainer.export import graph
+from cloud_trainer.export.native_forms.ends import sigmoid_or_softmax
 from cloud_trainer.export.onnx_float import parts_of
+from cloud_trainer.export.steps import Affine, Builder, Dense8, Model, Quantise
 from cloud_trainer.export.trees import affine_of
 from edge_runtime.errors import ContractError
 
@@ -97,6 +101,34 @@ def int8_model(estimator: Any, calibration: F32, *, keep: float = 1.0, balance: 
         output = "raw" if i == last else f"q_{i + 1}"
         nodes.append(graph.node("QGemm", inputs, [output], domain="com.microsoft"))
     return _ended(nodes, constants, model)
+
+
+def int8_steps(data: bytes) -> Model:
+    """The steps of an int8 model: the same integers, then the link in float64.
+
+    Args:
+        data: `int8_model`'s bytes; the steps take its constants, so that both compute the same.
+    """
+    proto = onnx.load_from_string(data)
+    c = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+    b = Builder(proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
+    scaling = Affine(sub=c.get("mean"), div=c.get("scale"))
+    span = b.features if scaling.is_nothing else b.over(scaling, b.features)
+    span = b.over(Quantise(scale=float(c["scale_0"]), zero=int(c["zero_0"])), span)
+    for i in range(sum(name.startswith("w_zero_") for name in c)):
+        is_last = f"scale_{i + 1}" not in c
+        layer = Dense8(
+            scale_x=float(c[f"scale_{i}"]),
+            zero_x=int(c[f"zero_{i}"]),
+            scale_y=None if is_last else float(c[f"scale_{i + 1}"]),
+            zero_y=0 if is_last else int(c[f"zero_{i + 1}"]),
+            scale_w=c[f"w_scale_{i}"],
+            zero_w=c[f"w_zero_{i}"],
+            bias=c[f"bias_{i}"],
+            weights=c[f"w_{i}"],
+        )
+        span = b.new(layer, span, len(layer.bias))
+    return b.model(sigmoid_or_softmax(b, span), takes_nan=False)
 
 
 def _net(model: Any, scaler: Any, rows: F32, *, keep: float, balance: float) -> Net:

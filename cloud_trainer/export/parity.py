@@ -30,7 +30,7 @@ class Form:
     """One form of the model as a device or a server runs it.
 
     Attributes:
-        name: "onnx", "native" or "onnx int8".
+        name: "onnx", "native", "onnx int8" or "native int8".
         batch: Rows in one call, "1" or "all".
         is_exact: Every label must be equal.
         scores: Scores [n, C] of rows [n, F].
@@ -63,7 +63,7 @@ def check(forms: Sequence[Form], kinds: Sequence[tuple[Rows, F64]], *, labels: S
 
 
 def check_int8(
-    scores: F64, want: F64, y: npt.NDArray[np.integer[Any]], *, float_scores: F64
+    scores: F64, want: F64, y: npt.NDArray[np.integer[Any]], *, float_scores: F64, name: str = "onnx int8"
 ) -> tuple[dict[str, Any], str]:
     """(evidence row, why int8 breaks its budget, or "").
 
@@ -72,10 +72,11 @@ def check_int8(
         want: By the trainer.
         y: True label of each.
         float_scores: By the float form.
+        name: Of the form.
     """
     differ = scores.argmax(axis=1) != want.argmax(axis=1)
     lost = float((float_scores.argmax(axis=1) == y).mean() - (scores.argmax(axis=1) == y).mean())
-    row = _row("onnx int8", "1", "test", want, scores) | {"accuracy_lost": round(lost, 6)}
+    row = _row(name, "1", "test", want, scores) | {"accuracy_lost": round(lost, 6)}
     why = ""
     if differ.mean() > INT8_LABELS:
         why = f"{differ.mean():.2%} of labels differ, at most {INT8_LABELS:.1%} may"

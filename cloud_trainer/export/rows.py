@@ -13,13 +13,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cloud_trainer.export.trees import Ensemble, Tree
+from cloud_trainer.export.steps import Model
+from cloud_trainer.export.trees import Tree
 
 F32 = npt.NDArray[np.float32]
 Scores = Callable[[F32], npt.NDArray[np.float64]]
 
 MAX_TEST: Final = 2000
 MAX_NEAR: Final = 300  # of each other kind
+MAX_EXTREME: Final = 70
+HUGE: Final = np.float32(1000)
 MAX_TREE_STEPS: Final = 500_000  # trees times rows: a boosted model answers one row at a time in 10 µs a tree
 CLEAR: Final = 2e-5  # margin just above what rounding may decide (parity.ROUNDING)
 _TIE = 1e-12
@@ -28,33 +31,45 @@ _SEED = 20240
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one kind: "test", "threshold", "tied", "boundary" or "beside"."""
+    """Rows of one kind: "test", "threshold", "tied", "boundary", "beside" or "extreme"."""
 
     kind: str
     x: F32
 
 
-def parity_rows(x_test: F32, *, trees: Ensemble | None, search: Scores) -> list[Rows]:
+def parity_rows(x_test: F32, *, model: Model | None, search: Scores) -> list[Rows]:
     """Every kind that fits the model, none empty.
 
     Args:
         x_test: Rows of the test split, at least one.
-        trees: Of a tree model.
+        model: Its native form, if it has one.
         search: The trainer's scores in batches, good enough to look for rows.
     """
     rng = np.random.default_rng(_SEED)
-    most = MAX_TEST
-    if trees is not None and trees.link != "mean":
-        most = max(200, min(MAX_TEST, MAX_TREE_STEPS // len(trees.trees)))
+    trees = list(model.trees()) if model is not None and model.is_trees else []
+    most = max(200, min(MAX_TEST, MAX_TREE_STEPS // len(trees))) if trees else MAX_TEST
     kinds = [Rows("test", spread(x_test, most))]
-    if trees is None:
+    if trees:
+        kinds.append(Rows("threshold", threshold_rows(trees, x_test, rng=rng)))
+        if any(tree.value.shape[1] > 1 for tree in trees):  # trees that vote
+            kinds.append(Rows("tied", tied_rows(x_test, search, rng=rng)))
+    else:
         on, beside = boundary_rows(x_test, search, rng=rng)
         kinds += [Rows("boundary", on), Rows("beside", beside)]
-    else:
-        kinds.append(Rows("threshold", threshold_rows(trees.trees, x_test, rng=rng)))
-        if trees.link == "mean":
-            kinds.append(Rows("tied", tied_rows(x_test, search, rng=rng)))
+    if model is not None:
+        kinds.append(Rows("extreme", extreme_rows(x_test, takes_nan=model.takes_nan, rng=rng)))
     return [rows for rows in kinds if len(rows.x)]
+
+
+def extreme_rows(x: F32, *, takes_nan: bool, rng: np.random.Generator, most: int = MAX_EXTREME) -> F32:
+    """Rows of which some features are 0, denormal, huge (a thousand times the greatest), or missing."""
+    reach = HUGE * np.abs(x).max(axis=0, initial=0.0, where=np.isfinite(x))
+    out = spread(x, most).copy()
+    for i, row in enumerate(out):
+        at = rng.integers(len(row), size=1 + len(row) // 8)
+        kinds = (0.0, -0.0, 1e-40, -1e-40, reach[at], -reach[at], *((np.nan,) if takes_nan else ()))
+        row[at] = kinds[i % len(kinds)]
+    return out
 
 
 def spread(x: npt.NDArray[Any], most: int) -> npt.NDArray[Any]:

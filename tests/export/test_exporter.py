@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from typer.testing import CliRunner
 
 from cloud_trainer.cli.export import register
-from cloud_trainer.export import Exported, budget, export
+from cloud_trainer.export import Exported, budget, export, models
 from cloud_trainer.export.decide import decide_rows
 from cloud_trainer.export.exporter import next_version
 from edge_runtime.contract.order import Signature
@@ -47,7 +49,7 @@ def mlp(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 def test_a_forest_runs_natively_and_always_carries_onnx(forest: Exported) -> None:
     bundle = load_bundle(forest.path)
     assert (bundle.manifest.engine, bundle.manifest.precision) == ("native", "float64")
-    assert list(bundle.members) == ["program.json", "model.onnx", "model.erf", "baseline.json", "golden.json"]
+    assert list(bundle.members) == ["program.json", "model.onnx", "model.erm", "baseline.json", "golden.json"]
     assert forest.path.name == f"digits-2-{bundle.digest[:12]}.elb"
     assert bundle.digest == forest.digest
 
@@ -57,7 +59,7 @@ def test_the_manifest_carries_the_evidence(forest: Exported) -> None:
     assert set(rows) == {
         (form, batch, kind)
         for form, batch in (("onnx", "1"), ("onnx", "all"), ("native", "1"))
-        for kind in ("test", "threshold", "tied")
+        for kind in ("test", "threshold", "tied", "extreme")
     }
     assert all(row["labels_differ"] == 0 and row["max_score_diff"] == 0 for row in rows.values())
     assert rows["native", "1", "threshold"]["rows"] == 300
@@ -69,12 +71,28 @@ def test_the_manifest_carries_the_evidence(forest: Exported) -> None:
     [
         (HistGradientBoostingClassifier(max_iter=5), "float64"),
         (make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)), "float64"),
+        (CalibratedClassifierCV(make_pipeline(StandardScaler(), LinearSVC()), cv=2), "float64"),
+        (make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=60, random_state=0)), "float32"),
     ],
 )
-def test_the_rest_runs_on_onnxruntime(estimator: Any, precision: str, tmp_path: Path) -> None:
+def test_every_estimator_of_the_table_runs_natively(estimator: Any, precision: str, tmp_path: Path) -> None:
     exported = made(estimator, tmp_path, n_classes=3)
+    bundle = load_bundle(exported.path)
+    assert bundle.manifest.engine == "native"
+    assert bundle.manifest.precision in (precision, "int8")
+    assert {"model.onnx", "model.erm"} <= set(bundle.members)
+    proven = {(row["form"], row["kind"]) for row in exported.evidence}
+    assert {("native", "test"), ("native", "extreme"), ("onnx", "test")} <= proven
+    assert open_engine(bundle).nbytes == len(bundle.members["model.erm"])
+    inspect(bundle)
+
+
+def test_what_has_no_native_form_runs_on_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "native_form", lambda _: None)
+    exported = made(make_pipeline(StandardScaler(), LogisticRegression()), tmp_path, n_classes=2)
     manifest = load_bundle(exported.path).manifest
-    assert (manifest.engine, manifest.precision) == ("onnxruntime", precision)
+    assert manifest.engine == "onnxruntime"
+    assert manifest.extra["why"]["engine"] == "onnxruntime: the C core has no form of this estimator"
     assert [member.name for member in manifest.members] == [
         "program.json",
         "model.onnx",
@@ -83,13 +101,21 @@ def test_the_rest_runs_on_onnxruntime(estimator: Any, precision: str, tmp_path: 
     ]
 
 
+def test_the_summary_tells_the_bytes_of_every_form(forest: Exported) -> None:
+    sizes = forest.sizes
+    assert sizes["model.erm"] < sizes["model.onnx"]
+    why = forest.manifest.extra["why"]["engine"]
+    assert f"({sizes['model.erm']} bytes against {sizes['model.onnx']} of model.onnx)" in why
+
+
 def test_int8_is_measured_and_the_manifest_says_why(mlp: Exported) -> None:
     why = mlp.manifest.extra["why"]["precision"]
     assert "bytes against" in why
     assert why.startswith(mlp.manifest.precision)
     assert mlp.sizes["model.int8.onnx"] < mlp.sizes["model.onnx"]
-    assert set(mlp.latency_us) == {"model.onnx", "model.int8.onnx"}
-    assert [row for row in mlp.evidence if row["form"] == "onnx int8"]
+    assert mlp.sizes["model.int8.erm"] < mlp.sizes["model.onnx"]
+    assert set(mlp.latency_us) == {"model.onnx", "model.int8.onnx", "model.erm", "model.int8.erm"}
+    assert [row["form"] for row in mlp.evidence][-2:] == ["onnx int8", "native int8"]
     carried = "model.int8.onnx" in load_bundle(mlp.path).members
     assert carried == (mlp.manifest.precision == "int8")
 
@@ -98,11 +124,13 @@ def test_int8_takes_over_where_only_it_fits(tmp_path: Path) -> None:
     x, y, recording, window = signal_table()
     estimator = make_pipeline(StandardScaler(), MLPClassifier((128,), max_iter=60, random_state=0))
     run, table = trained(estimator, x, y, recording=recording, window=window)
-    limit = {"model_bytes": 10_000}
+    limit = {"model_bytes": 9_000}
     exported = export(run, table=table, name="s", version=1, policy=policy(3), out_dir=tmp_path, target=limit)
     bundle = load_bundle(exported.path)
     assert bundle.manifest.precision == "int8"
-    assert open_engine(bundle).nbytes == exported.sizes["model.int8.onnx"] < 10_000 < exported.sizes["model.onnx"]
+    assert bundle.manifest.engine == "native"
+    assert open_engine(bundle).nbytes == exported.sizes["model.int8.erm"] < 9_000
+    assert len(bundle.members["model.erm"]) == exported.sizes["model.int8.erm"]
 
 
 def test_what_is_exported_passes_the_devices_inspection(forest: Exported, mlp: Exported) -> None:
@@ -198,7 +226,7 @@ def test_another_table_than_the_runs_is_refused(tmp_path: Path) -> None:
 
 def test_the_measured_budget_is_declared(forest: Exported) -> None:
     declared = forest.manifest.budget
-    assert declared.model_bytes == forest.sizes["model.erf"]
+    assert declared.model_bytes == forest.sizes["model.erm"]
     assert declared.latency_us in {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000}
     assert declared.memory_bytes > declared.state_bytes + declared.model_bytes
     assert "exact" in forest.budget_table
@@ -226,7 +254,7 @@ def test_inspect_prints_manifest_evidence_and_budget(forest: Exported) -> None:
     for text in (
         forest.digest,
         "native, float64",
-        "model.erf",
+        "model.erm",
         "labels differ",
         "record_bytes_day",
         "signed by nobody",

@@ -18,11 +18,13 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import SVC
 
 from cloud_trainer.export import native_forms, steps
+from cloud_trainer.export.erm import erm_bytes
 from cloud_trainer.export.interpret import interpret
 from cloud_trainer.export.native_forms import boosting, check_exportable, forests, form, model_of, table
 from cloud_trainer.export.rows import boundary_rows, margins, spread, threshold_rows, tied_rows
 from cloud_trainer.export.trainer import trainer_answers
 from cloud_trainer.export.trees import tree_of
+from edge_runtime import native
 from edge_runtime.errors import ContractError
 from tests.export.zoo import CASES, F32, fitted
 
@@ -31,6 +33,7 @@ RNG = np.random.default_rng
 SUMS = 1e-12  # of a tree's answer
 ROUNDING = 1e-5  # of the score range: below it the trainer disagrees with itself
 FLOAT32 = 1e-5  # of the score range, of a network
+OWN = (steps.Unary, steps.Softmax, steps.Distance, steps.Dense32)  # the core's own exp, tanh and root
 
 
 def extremes(x: F32, *, takes_nan: bool) -> F32:
@@ -89,6 +92,24 @@ def asked(name: str) -> tuple[steps.Model, F32, Any]:
 def test_answers_are_the_trainers(name: str) -> None:
     model, rows, want = asked(name)
     check(model, interpret(model, rows), want)
+
+
+def by_the_core(model: steps.Model, rows: F32) -> Any:
+    core = native.Model(erm_bytes(model))
+    assert (core.n_features, core.n_outputs, core.takes_nan) == (model.n_features, model.n_outputs, model.takes_nan)
+    flat = core.scores_batch(np.ascontiguousarray(rows).reshape(-1).data)
+    return np.frombuffer(flat, np.float64).reshape(len(rows), -1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_core_answers_as_the_trainer(name: str) -> None:
+    model, rows, want = asked(name)
+    have = by_the_core(model, rows)
+    check(model, have, want)
+    meant = interpret(model, rows)
+    assert np.abs(have - meant).max() <= SUMS * max(1.0, np.abs(meant).max())
+    if not any(isinstance(step.op, OWN) for step in model.steps):
+        assert np.array_equal(have, meant), "without exp and roots the bits are the interpreter's"
 
 
 def test_a_rows_answer_does_not_depend_on_its_batch() -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import numpy_helper
 from sklearn.ensemble import RandomForestClassifier
@@ -11,7 +13,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cloud_trainer.export import graph
-from cloud_trainer.export.onnx_int8 import best_int8, int8_model
+from cloud_trainer.export.erm import erm_bytes
+from cloud_trainer.export.interpret import interpret
+from cloud_trainer.export.onnx_int8 import best_int8, int8_model, int8_steps
+from edge_runtime import native
 from edge_runtime.engines import OrtEngine
 from edge_runtime.errors import ContractError
 from tests.export.made import F32, digits
@@ -38,6 +43,32 @@ def test_between_quantise_and_the_last_sum_there_are_only_integers(fitted: tuple
     assert not {"MatMul", "Gemm", "DequantizeLinear"} & set(ops)  # a QDQ graph would multiply in float
     weights = {t.name: numpy_helper.to_array(t).dtype for t in model.graph.initializer}
     assert {weights[f"w_{i}"] for i in range(3)} == {np.dtype("uint8")}  # u8 x s8 saturates without VNNI
+
+
+def raw_of(model: Any) -> Any:
+    """The same graph, ended before the link."""
+    cut = onnx.ModelProto()
+    cut.CopyFrom(model)
+    del cut.graph.node[[node.output[0] for node in cut.graph.node].index("raw") + 1 :]
+    cut.graph.node.append(graph.node("Identity", ["raw"], ["scores"]))
+    return cut
+
+
+@pytest.mark.parametrize("options", [{}, {"keep": 0.999, "balance": 0.5}])
+def test_the_core_computes_onnxruntimes_bits(fitted: tuple[Any, F32], options: dict[str, float]) -> None:
+    estimator, x = fitted
+    model = int8_model(estimator, x, **options)
+    assert model is not None
+    steps = int8_steps(graph.model_bytes(model))
+    rows = np.concatenate([x, 100 * x[:20], -x[:20], x[:20] * np.float32(1e-40)])
+    want = engine_of(raw_of(model)).scores_batch(rows)
+    raw = replace(steps, steps=steps.steps[:-1])  # the softmax works in place
+    core = native.Model(erm_bytes(raw))
+    have = np.frombuffer(core.scores_batch(rows.reshape(-1).data), np.float64).reshape(len(rows), -1)
+    assert np.array_equal(have, want)
+    assert np.array_equal(have, interpret(raw, rows))
+    scores = np.frombuffer(native.Model(erm_bytes(steps)).scores_batch(rows.reshape(-1).data), np.float64)
+    assert np.abs(scores.reshape(len(rows), -1) - engine_of(model).scores_batch(rows)).max() < 1e-6
 
 
 def test_int8_follows_the_trainer(fitted: tuple[Any, F32]) -> None:

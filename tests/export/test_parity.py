@@ -95,7 +95,6 @@ def test_planted_leaves_added_in_float32_are_refused(tmp_path: Path, monkeypatch
 
 @pytest.mark.planted
 def test_planted_scaler_that_is_forgotten_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "parts_of", lambda estimator: (None, estimator[-1]))
     monkeypatch.setattr(onnx_float, "parts_of", lambda estimator: (None, estimator[-1]))
     estimator = make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0))
     assert "labels differ, 0 may" in refused(estimator, tmp_path)

@@ -20,7 +20,7 @@ from tests.daemon.rig import KEYS, Rig
 from tests.datasets.sample import write_project
 
 ENGINE = {
-    "logistic": "onnxruntime", "forest": "native", "hist_gradient_boosting": "onnxruntime", "mlp": "onnxruntime"
+    "logistic": "native", "forest": "native", "hist_gradient_boosting": "native", "mlp": "native"
 }  # fmt: skip
 
 Trained: TypeAlias = tuple[Project, Workspace, FeatureTable, list[Run]]

@@ -65,6 +65,15 @@ def model_of(estimator: Any) -> Model:
     return b.model(out, takes_nan=takes_nan(estimator))
 
 
+def native_form(estimator: Any) -> Model | None:
+    """`model_of`, or None where the table has none.
+
+    Raises:
+        ContractError: It is in the table, but this one is outside the format.
+    """
+    return model_of(estimator) if why_not(estimator) is None else None
+
+
 def check_exportable(estimator: Any) -> None:
     """Say before training whether what it makes can leave.
 
