@@ -7,6 +7,7 @@ import time
 from array import array
 from threading import Event
 
+import numpy as np
 import pytest
 
 from edge_runtime.engines import OrtEngine
@@ -97,3 +98,10 @@ def test_a_run_that_does_not_end_is_ended(endless: OrtEngine) -> None:
             endless.scores(ROW)
         assert 0.05 <= time.monotonic() - began < PATIENCE_S
         assert caught.value.hint
+
+
+def test_a_batch_that_does_not_end_is_ended_too(endless: OrtEngine) -> None:
+    rows = np.ones((2, 4), np.float32)
+    for _ in range(2):
+        with pytest.raises(BudgetError, match=r"a run took over 0\.05 s a row"):
+            endless.scores_batch(rows)

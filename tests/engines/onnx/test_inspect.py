@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_runtime import native
 from edge_runtime.engines import OrtEngine
 from edge_runtime.engines.onnx import ensembles, extents, inspect_model, operators
 from edge_runtime.engines.onnx import inspect as inspection
@@ -68,13 +69,19 @@ def test_hostile_model_is_refused_by_name_in_5_ms(name: str) -> None:
     assert statistics.median(cpu_ms(lambda: refusal(data)) for _ in range(7)) <= HOSTILE_MS
 
 
-def test_hostile_model_never_reaches_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["C API", "package"])
+def test_hostile_model_never_reaches_onnxruntime(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reached: list[object] = []
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *given, **_: reached.append(given))
+    monkeypatch.setattr(native, "OrtSession", lambda *given, **_: reached.append(given))
+    if way == "package":
+        monkeypatch.setattr(native, "ort_library", lambda: None)
     for make, _ in HOSTILE.values():
         with pytest.raises(Refused):
             engine_of(make())
     assert not reached
+    engine_of(GOOD["raw data"]())
+    assert reached, "the spy sees nothing, also of what is let through"
 
 
 def test_only_the_engine_that_inspects_opens_a_session() -> None:
