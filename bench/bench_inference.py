@@ -1,0 +1,230 @@
+"""Models, one row at a time: the native engine beside onnxruntime, scikit-learn and lleaves. Unit of work = one row.
+
+core         the C core, a call a row from C, over 1000 rows in turn, so that no branch predictor learns one by heart
+onnxruntime  skl2onnx's own graph of the estimator, zipmap off, one thread, its optimiser on: as its users run it
+sklearn      predict_proba (score_samples) of one row
+lleaves      the LightGBM twin of the boosting, compiled, one row a call
+Labels are compared first: a rival that answers otherwise is none.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cloud_trainer.export.erm import erm_bytes
+from cloud_trainer.export.native_forms import model_of
+from edge_runtime import native
+from edge_runtime.engines import OrtEngine
+
+N_FEATURES, N_CLASSES, N_ROWS = 144, 5, 1000
+COLD_BYTES = 16 << 20
+
+
+@cache
+def data() -> tuple[Any, Any]:
+    """4000 rows of noise with classes in it."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4000, N_FEATURES)).astype(np.float32)
+    return x, (x[:, :N_CLASSES] + 0.5 * rng.standard_normal((4000, N_CLASSES))).argmax(axis=1)
+
+
+@cache
+def rows() -> Any:
+    return np.random.default_rng(1).standard_normal((N_ROWS, N_FEATURES)).astype(np.float32)
+
+
+def _forest() -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(100, max_depth=10, random_state=0, n_jobs=1)
+
+
+def _boosting() -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(max_iter=100, random_state=0)
+
+
+def _isolation() -> Any:
+    from sklearn.ensemble import IsolationForest
+
+    return IsolationForest(random_state=0)
+
+
+def _mlp() -> Any:
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier((64, 64), max_iter=30, random_state=0)
+
+
+def _logistic() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=300)
+
+
+MODELS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "forest": ("forest, 100 trees of depth 10", _forest),
+    "hgb": ("histogram gradient boosting, 5 classes x 100 trees", _boosting),
+    "iforest": ("isolation forest, 100 trees", _isolation),
+    "mlp": ("network 64-64", _mlp),
+    "logreg": ("logistic regression", _logistic),
+}
+
+
+@cache
+def fitted(name: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a network has not converged: its speed is the same
+        return MODELS[name][1]().fit(*data())
+
+
+@cache
+def our(name: str) -> native.Model:
+    return native.Model(erm_bytes(model_of(fitted(name))))
+
+
+def our_scores(name: str, x: Any) -> Any:
+    return np.frombuffer(our(name).scores_batch(x), np.float64).reshape(len(x), -1)
+
+
+@cache
+def onnx_of(name: str) -> bytes:
+    from skl2onnx import to_onnx
+
+    options = {"score_samples": True} if name == "iforest" else {"zipmap": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = to_onnx(fitted(name), rows()[:1], options=options, target_opset={"": 22, "ai.onnx.ml": 3})
+    return bytes(made.SerializeToString())
+
+
+@cache
+def session(name: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(onnx_of(name), options)
+
+
+def named(benchmark: Any, name: str, what: str = "", *, n: int = N_ROWS) -> Any:
+    benchmark.group = f"{MODELS[name][0]}{what}"
+    benchmark.extra_info |= {"prefix": f"{name}{what and '_' + what.rsplit(maxsplit=1)[-1]}_", "rows": n}
+    return benchmark
+
+
+each = pytest.mark.parametrize("name", MODELS)
+
+
+@each
+def test_core(benchmark: Any, name: str) -> None:
+    """The native engine."""
+    x, model = rows(), fitted(name)
+    if name != "iforest":
+        want = np.concatenate([model.predict_proba(row[None]) for row in x[:200].astype(np.float64)])
+        assert (our_scores(name, x[:200]).argmax(axis=1) == want.argmax(axis=1)).all()
+    named(benchmark, name)(our(name).scores_batch, x)
+
+
+@each
+def test_onnxruntime(benchmark: Any, name: str) -> None:
+    """One row a run."""
+    run = session(name).run
+    given = [{"X": row[None]} for row in rows()]
+    named(benchmark, name)(lambda: [run(None, one) for one in given])
+
+
+@each
+def test_sklearn(benchmark: Any, name: str) -> None:
+    """One row a call."""
+    model, row = fitted(name), rows()[:1]
+    answer = model.score_samples if name == "iforest" else model.predict_proba
+    named(benchmark, name, n=1).pedantic(answer, args=(row,), rounds=30, iterations=1, warmup_rounds=2)
+
+
+def test_lleaves(benchmark: Any, tmp_path: Any) -> None:
+    """Its LightGBM twin: as many trees and leaves."""
+    lightgbm = pytest.importorskip("lightgbm", reason="not installed: lightgbm")
+    lleaves = pytest.importorskip("lleaves", reason="not installed: lleaves")
+    x, y = data()
+    twin = lightgbm.LGBMClassifier(n_estimators=100, num_leaves=31, n_jobs=1, verbose=-1).fit(x, y)
+    twin.booster_.save_model(tmp_path / "twin.txt")
+    compiled = lleaves.Model(model_file=str(tmp_path / "twin.txt"))
+    try:
+        compiled.compile(use_fp64=False)
+    except AttributeError as why:  # it wants an llvmlite that librosa's numba does not
+        pytest.skip(f"lleaves does not run beside this llvmlite: {why}")
+    given = [np.ascontiguousarray(row[None]) for row in rows()[:200]]
+    named(benchmark, "hgb", n=200)(lambda: [compiled.predict(one, n_jobs=1) for one in given])
+
+
+# ---- cold: what a device meets that sleeps between two windows ----
+
+
+def cold(benchmark: Any, run: Callable[[Any], Any]) -> None:
+    """One row after 16 MB of something else."""
+    other, x, turn = np.ones(COLD_BYTES, np.uint8), rows(), iter(range(10**9))
+
+    def touched() -> tuple[tuple[Any], dict[str, Any]]:
+        other.__iadd__(1)
+        return (x[next(turn) % N_ROWS],), {}
+
+    named(benchmark, "forest", " cold", n=1).pedantic(run, setup=touched, rounds=300, iterations=1)
+
+
+def test_core_cold(benchmark: Any) -> None:
+    """From Python, one call."""
+    cold(benchmark, our("forest").scores)
+
+
+def test_onnxruntime_cold(benchmark: Any) -> None:
+    """From Python, one run."""
+    run = session("forest").run
+    cold(benchmark, lambda row: run(None, {"X": row[None]}))
+
+
+# ---- batches, which are onnxruntime's own ----
+
+
+def batch(benchmark: Any, run: Callable[[Any], Any]) -> None:
+    x = np.random.default_rng(2).standard_normal((1024, N_FEATURES)).astype(np.float32)
+    named(benchmark, "mlp", " in a batch of 1024", n=1024)(run, x)
+
+
+def test_core_batch(benchmark: Any) -> None:
+    """Our engine, with our graph of it."""
+    from cloud_trainer.export import graph
+    from cloud_trainer.export.onnx_float import float_model
+
+    proto, _ = float_model(fitted("mlp"), n_features=N_FEATURES)
+    batch(benchmark, OrtEngine(graph.model_bytes(proto), n_features=N_FEATURES, n_scores=N_CLASSES).scores_batch)
+
+
+def test_onnxruntime_batch(benchmark: Any) -> None:
+    """One run."""
+    run = session("mlp").run
+    batch(benchmark, lambda x: run(None, {"X": x}))
+
+
+def figures(results: dict[str, float]) -> dict[str, float]:
+    """Bytes beside skl2onnx's, and the time from bytes to a first answer."""
+    out = {"mlp_batch_x_onnxruntime": results["mlp_1024_x_onnxruntime"]}
+    out["forest_cold_x_onnxruntime"] = results["forest_cold_x_onnxruntime"]
+    for name in ("forest", "hgb"):
+        ours, theirs = len(erm_bytes(model_of(fitted(name)))), len(onnx_of(name))
+        out |= {f"{name}_bytes": ours, f"{name}_onnx_bytes": theirs, f"{name}_times_smaller": round(theirs / ours, 2)}
+    row, times = rows()[0], []
+    for name in MODELS:
+        erm = erm_bytes(model_of(fitted(name)))
+        before = time.perf_counter()
+        native.Model(erm).scores(row)
+        times.append(time.perf_counter() - before)
+    return out | {"load_and_first_ms": round(1000 * max(times), 3)}
