@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from cloud_trainer.export.native_forms import ends
 from cloud_trainer.export.native_forms.form import Form, Source, thresholds, unfolded
-from cloud_trainer.export.steps import Affine, Builder, Softmax, Span, Trees, Unary
+from cloud_trainer.export.steps import Affine, Blend, Builder, Lerp, Softmax, Span, Trees, Unary
 from cloud_trainer.export.trees import F64, Tree, tree_of
 from edge_runtime.errors import ContractError
+
+_SIDE = 2.0**-50  # over the rounding of a score, under what anyone reads of it
 
 
 def tree(t: Any, source: Source, value: F64, columns: npt.NDArray[np.int64] | None = None) -> Tree:
@@ -102,10 +104,34 @@ def _isolation(model: Any, source: Source, b: Builder) -> Span:
     for i, (one, columns) in enumerate(zip(model.estimators_, model.estimators_features_, strict=True)):
         value = model._decision_path_lengths[i] + model._average_path_length_per_tree[i] - 1.0
         trees.append(tree(one.tree_, source, value.reshape(-1, 1), np.asarray(columns, np.int64)))
-    span = b.over(Affine(div=np.array([depth])), added(b, source, trees, np.zeros(1)))
+    total = added(b, source, trees, np.zeros(1))
+    side = b.new(Lerp(curves=(_side_of(model, depth),)), total, 1)
+    score = b.new(Affine(div=np.array([depth])), total, 1)
     for function in (Unary(function="neg"), Unary(function="exp2"), Unary(function="neg")):
-        span = b.over(function, span)
-    return b.over(Affine(sub=np.array([0.0, model.offset_])), b.joined([span, span]))
+        score = b.over(function, score)
+    apart = b.joined([b.new(Affine(sub=np.array([model.offset_])), score, 1), side])
+    return b.joined([score, b.new(Blend(weight=np.ones(2), total=1.0), apart, 1)])
+
+
+def _side_of(model: Any, depth: float) -> tuple[F64, F64]:
+    """The curve from summed depths to +-2^-50: below 0 where the trainer says outlier, which no exp2 may decide.
+
+    offset_ is often the score of a training row, and then rows stand on it exactly; the sums are the trainer's own
+    bits, and its score never falls as they grow, so the least sum of an inlier is found by bisection.
+    """
+
+    def is_inlier(total: F64) -> bool:
+        return bool((-(2 ** (-np.divide(total, depth))) - model.offset_ >= 0)[0])
+
+    low, high = np.zeros(1), np.full(1, 1100 * depth)  # 2^-1100 is 0
+    if is_inlier(low):
+        return np.array([-1.0, 0.0]), np.array([-_SIDE, _SIDE])
+    if not is_inlier(high):
+        return np.array([high[0], 2 * high[0]]), np.array([-_SIDE, _SIDE])
+    while np.nextafter(low, high) < high:
+        middle = (low.view(np.int64) + (high.view(np.int64) - low.view(np.int64)) // 2).view(np.float64)
+        low, high = (low, middle) if is_inlier(middle) else (middle, high)
+    return np.concatenate([low, high]), np.array([-_SIDE, _SIDE])
 
 
 _SINGLE, _FOREST = Form(scores=_single), Form(scores=_forest)
