@@ -39,7 +39,7 @@ static double scaled_exp(double high, double low, int k)
 double er_exp(double x)
 {
     if (x != x) return x;
-    x = between(x, -800.0, 800.0);
+    x = between(x, -750.0, 750.0);
     const int k = nearest(x * 1.44269504088896338700);
     return scaled_exp(x - k * LN2_HIGH, k * LN2_LOW, k);
 }
@@ -47,7 +47,7 @@ double er_exp(double x)
 double er_power2(double x)
 {
     if (x != x) return x;
-    x = between(x, -1100.0, 1100.0);
+    x = between(x, -1080.0, 1030.0);
     const int k = nearest(x);
     return scaled_exp((x - k) * 6.931471805599453094e-01, 0.0, k);
 }

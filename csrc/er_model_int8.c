@@ -82,27 +82,53 @@ static size_t dense8_work(const er_model_step *s)
 }
 
 /* x[N] <- values minus their zero, 0 from n on; returns their sum. */
-static int32_t shifted(const er_call *c, int32_t zero, int16_t *x)
+static int32_t shifted(const er_call *c, int32_t zero, int16_t *restrict x)
 {
     int32_t sum = 0;
-    const uint32_t n = c->step->n;
+    const uint32_t n = c->step->n, end = er_up(n, LANES);
+    const double *restrict from = c->from;
     for (uint32_t i = 0; i < n; i++) {
-        const double least = c->from[i] > 0.0 ? c->from[i] : 0.0;
-        const int32_t q = (int32_t)(least < 255.0 ? least : 255.0) - zero;
-        sum += q;
-        x[i] = (int16_t)q;
+        const double least = from[i] > 0.0 ? from[i] : 0.0;
+        x[i] = (int16_t)((int32_t)(least < 255.0 ? least : 255.0) - zero);
     }
-    for (uint32_t i = n; i < er_up(n, LANES); i++) x[i] = 0;
+    for (uint32_t i = n; i < end; i++) x[i] = 0;
+    for (uint32_t i = 0; i < end; i++) sum += x[i];
     return sum;
 }
 
-/* Pairs of products of 16 bits: one instruction on x86 and ARM. */
+/* sum[2] <- two rows of weights, n a multiple of 16. Products of 16 bits are added in pairs, by one
+ * instruction on x86 and ARM, if the loop has the shape that the compiler knows; the sums are
+ * exact, so both shapes are one meaning. A value read once is used twice. */
+#ifdef __clang__
 static int32_t dot(const int16_t *restrict x, const uint8_t *restrict w, uint32_t n)
 {
-    int32_t sum = 0;
-    for (uint32_t i = 0; i < n; i++) sum += x[i] * (int16_t)w[i];
-    return sum;
+    int32_t a[8] = {0};
+    for (uint32_t i = 0; i + LANES <= n; i += LANES)
+        for (uint32_t k = 0; k < 8; k++)
+            a[k] += x[i + k] * (int16_t)w[i + k] + x[i + k + 8] * (int16_t)w[i + k + 8];
+    return a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + a[6] + a[7];
 }
+
+static void two_dots(const int16_t *restrict x, const uint8_t *restrict first,
+                     const uint8_t *restrict second, uint32_t n, int32_t *restrict sum)
+{
+    sum[0] = dot(x, first, n);
+    sum[1] = dot(x, second, n);
+}
+#else
+static void two_dots(const int16_t *restrict x, const uint8_t *restrict first,
+                     const uint8_t *restrict second, uint32_t n, int32_t *restrict sum)
+{
+    int32_t a = 0, b = 0;
+    n &= ~15u; /* what it is, so that no rest is thought of */
+    for (uint32_t i = 0; i < n; i++) {
+        a += x[i] * (int16_t)first[i];
+        b += x[i] * (int16_t)second[i];
+    }
+    sum[0] = a;
+    sum[1] = b;
+}
+#endif
 
 static void dense8_run(const er_call *c)
 {
@@ -112,8 +138,11 @@ static void dense8_run(const er_call *c)
     int16_t *x = c->work;
     int32_t *acc = (int32_t *)(void *)(x + n);
     const int32_t sum = shifted(c, (int32_t)l.x.zero, x);
-    for (uint32_t j = 0; j < m; j++)
-        acc[j] = l.bias[j] + dot(x, l.weights + (size_t)j * n, n) - l.zero_w[j] * sum;
+    for (uint32_t j = 0; j < m; j += 2) { /* a last odd row is taken twice: acc has room */
+        const uint8_t *w = l.weights + (size_t)j * n;
+        two_dots(x, w, j + 1 < m ? w + n : w, n, acc + j);
+    }
+    for (uint32_t j = 0; j < m; j++) acc[j] += l.bias[j] - l.zero_w[j] * sum;
     if (s->variant)
         for (uint32_t j = 0; j < m; j++)
             c->to[j] = (double)rounded((float)acc[j] * (l.x.scale * l.scale_w[j] / l.y.scale),

@@ -231,6 +231,7 @@ static void digest_stream(void)
 
 #include "digest_clock.h"
 #include "digest_filters.h"
+#include "digest_model.h"
 #include "digest_row.h"
 
 int main(void)
@@ -243,5 +244,6 @@ int main(void)
     digest_clock();
     digest_filters();
     digest_row();
+    digest_model();
     return 0;
 }

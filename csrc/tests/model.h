@@ -11,8 +11,8 @@ enum { NORMALISE = 3009, DISTANCE, GAUSS, LERP, BLEND, VOTE, PICK };
 enum { MODEL_WORDS = 1 << 14, MODEL_STEP = 40 };
 
 static struct {
-    uint64_t file[MODEL_WORDS], scratch[1 << 15]; /* what is made, and room to run it */
-    unsigned char steps[64 * MODEL_STEP], constants[4 * MODEL_WORDS];
+    uint64_t file[MODEL_WORDS], scratch[1 << 13]; /* what is made, and room to run it */
+    unsigned char steps[64 * MODEL_STEP], constants[8 * MODEL_WORDS];
     uint64_t bytes; /* of the constants so far */
     uint32_t n_steps;
     size_t size; /* of the file */
@@ -21,7 +21,7 @@ static struct {
 
 /* Constants under way, one kind after another. */
 static struct {
-    unsigned char bytes[4 * MODEL_WORDS];
+    unsigned char bytes[8 * MODEL_WORDS];
     size_t n;
 } part;
 
@@ -32,11 +32,11 @@ static inline void part_add(const void *bytes, size_t n)
     part.n += n;
 }
 
-static inline void part_doubles(const double *x, size_t n) { part_add(x, n * sizeof *x); }
-static inline void part_floats(const float *x, size_t n) { part_add(x, n * sizeof *x); }
-static inline void part_u32(uint32_t x) { part_add(&x, 4); }
-static inline void part_u16(uint16_t x) { part_add(&x, 2); }
-static inline void part_float(float x) { part_add(&x, 4); }
+static inline void part_doubles(const double *v, size_t n) { part_add(v, n * sizeof *v); }
+static inline void part_floats(const float *v, size_t n) { part_add(v, n * sizeof *v); }
+static inline void part_u32(uint32_t v) { part_add(&v, 4); }
+static inline void part_u16(uint16_t v) { part_add(&v, 2); }
+static inline void part_float(float v) { part_add(&v, 4); }
 static inline void part_pad(void)
 {
     for (; part.n % 8; part.n++) part.bytes[part.n] = 0;
@@ -68,11 +68,11 @@ static inline void model_step(uint16_t op, uint16_t variant, uint32_t from, uint
 
 /* Put the file together and open it. */
 static inline er_status model_end(uint16_t n_features, uint16_t n_outputs, uint32_t n_values,
-                                  uint32_t out, uint32_t flags)
+                                  uint32_t answer, uint32_t flags)
 {
     unsigned char *file = (unsigned char *)made.file;
     const size_t steps = (size_t)made.n_steps * MODEL_STEP;
-    const uint32_t words[] = {made.n_steps, n_values, out, flags};
+    const uint32_t words[] = {made.n_steps, n_values, answer, flags};
     made.size = 40 + steps + made.bytes;
     const uint64_t tail[] = {made.size, 0};
     CHECK(made.size <= sizeof made.file);
@@ -103,12 +103,12 @@ static inline er_status model_of(uint16_t op, uint16_t variant, uint16_t n, uint
 }
 
 /* Its scores, in scratch of the very size that it asks for. */
-static inline void model_run(const float *x, double *scores)
+static inline void model_run(const float *row, double *scores)
 {
     const size_t size = er_model_size(&made.m);
     CHECK(size + 8 <= sizeof made.scratch);
     memset(made.scratch, 0xa5, size + 8);
-    CHECK(er_model_run(&made.m, x, made.scratch, scores) == ER_OK);
+    CHECK(er_model_run(&made.m, row, made.scratch, scores) == ER_OK);
     CHECK(made.scratch[size / 8] == UINT64_C(0xa5a5a5a5a5a5a5a5));
 }
 

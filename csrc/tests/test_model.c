@@ -105,6 +105,15 @@ static void test_overlap_is_judged_by_the_kind_of_step(void)
     model_step(UNARY, 1, 0, 2, 4, 2);
     model_step(PAIR, 0, 4, 1, 2, 2);
     CHECK(model_end(2, 2, 6, 2, 0) == ER_OK);
+    model_begin(); /* a hole: nobody writes value 2 */
+    model_step(PAIR, 0, 0, 1, 3, 2);
+    CHECK(model_end(2, 2, 5, 3, 0) == ER_EFORMAT);
+    for (uint32_t from = 2; from < 4; from++) {
+        model_begin();
+        model_step(UNARY, 1, 0, 2, 2, 2);
+        model_step(PAIR, 0, from, 1, 2, 2);
+        CHECK(model_end(2, 2, 6, 2, 0) == ER_EFORMAT);
+    }
     model_begin();
     model_step(UNARY, 1, 0, 2, 2, 2);
     model_step(PAIR, 0, 3, 1, 2, 2);
@@ -233,7 +242,7 @@ static void test_nan_goes_right_without_the_flag(void)
 static void refuse_trees(size_t at, uint64_t value, size_t n)
 {
     er_model m;
-    CHECK(make_trees(1, 0, 1) == ER_OK);
+    CHECK(make_trees(2, 0, 1) == ER_OK);
     memcpy(file + at, &value, n);
     CHECK(er_model_open(&m, file, made.size) == ER_EFORMAT);
 }
@@ -259,7 +268,7 @@ static void test_trees_out_of_range_are_refused(void)
                {ROOTS + 4, 0, 4},
                {ROOTS + 4, 0xffffffff, 4},
                {ROOTS + 4 * N_TREES, 1, 4}, /* the gap */
-               {COLUMNS, OUTPUTS, 2},
+               {COLUMNS, OUTPUTS - 1, 2},
                {COLUMNS + 2 * N_TREES, 1, 2}, /* the gap */
                {NODES, 0x7fc00000, 4},
                {NODES + 4, FEATURES, 2},
@@ -303,6 +312,66 @@ static void test_altered_bytes_are_refused_or_harmless(void)
     CHECK(n_opened > 0);
 }
 
+/* ---- in a stream ---- */
+
+/* The decision on one window of one channel that holds x; the model is [1 - q, q], where q is x in
+ * quarters and 1, and of NaN 1. */
+static er_decision decided(float x, uint32_t flags, double *scores)
+{
+    static uint64_t memory[1 << 10];
+    static const er_channel channel = {1.0f, 0.0f, 1, 0};
+    static const er_feature feature = {.op = 5};
+    static const er_policy policy = {2, 1, 1, 0, {0}};
+    const er_program p = {.rate_hz = 1.0f,
+                          .n_channels = 1,
+                          .window = 2,
+                          .hop = 2,
+                          .n_features = 1,
+                          .channels = &channel,
+                          .features = &feature};
+    const float frames[2] = {x, x};
+    er_stream *s;
+    er_decision d;
+    uint32_t taken;
+    model_begin();
+    part_float(0.25f), part_u32(1);
+    model_step(QUANTISE, 0, 0, 1, 1, 1);
+    model_step(PAIR, 0, 1, 1, 2, 2);
+    CHECK(model_end(1, 2, 4, 2, flags) == ER_OK);
+    const er_config c = {.program = &p, .policy = &policy, .model = &made.m};
+    const er_config none = {.program = &p, .policy = &policy};
+    CHECK(er_stream_size(&c) == er_stream_size(&none) + er_model_size(&made.m));
+    CHECK(er_stream_init(&s, &c, memory, sizeof memory) == ER_OK);
+    CHECK(er_step(s, frames, 2, &taken, &d) == ER_OK);
+    memcpy(scores, er_stream_scores(s), 2 * sizeof *scores);
+    return d;
+}
+
+static void test_a_stream_asks_with_nan_only_a_model_that_takes_it(void)
+{
+    double scores[2];
+    CHECK(decided(0.75f, 0, scores).label == 1 && scores[0] == -3.0);
+    CHECK(decided(0.75f, ER_MODEL_TAKES_NAN, scores).label == 1 && scores[1] == 4.0);
+    CHECK(decided(__builtin_nanf(""), 0, scores).flags == ER_FLAG_NAN && scores[1] != scores[1]);
+    CHECK(decided(__builtin_nanf(""), ER_MODEL_TAKES_NAN, scores).flags == 0 && scores[1] == 1.0);
+}
+
+/* A tree that has one: NaN goes left, to 1. */
+static void test_a_missing_value_is_decided_by_trees(void)
+{
+    const float x[1] = {__builtin_nanf("")};
+    double got[1];
+    const double leaves[2] = {1.0, 2.0}, base[1] = {0.0};
+    part_u32(1), part_u32(3), part_u32(2), part_u16(1), part_u16(1), part_doubles(base, 1);
+    part_u32(0), part_u32(0), part_u16(0), part_pad();
+    part_float(0.5f), part_u16(0x8000), part_u16(2);
+    part_u32(0), part_u16(0xffff), part_u16(0), part_u32(1), part_u16(0xffff), part_u16(0);
+    part_doubles(leaves, 2);
+    CHECK(model_of(TREES, 0, 1, 1) == ER_OK);
+    model_run(x, got);
+    CHECK(got[0] == 1.0);
+}
+
 int main(void)
 {
     test_a_header_out_of_range_is_refused();
@@ -313,5 +382,7 @@ int main(void)
     test_nan_goes_right_without_the_flag();
     test_trees_out_of_range_are_refused();
     test_altered_bytes_are_refused_or_harmless();
+    test_a_stream_asks_with_nan_only_a_model_that_takes_it();
+    test_a_missing_value_is_decided_by_trees();
     return 0;
 }

@@ -36,12 +36,13 @@ BUGS = [  # (entry, file, right, wrong)
     ("fuzz_program", "er_program.c", "p->hop <= p->window && ", ""),
     ("fuzz_state", "er_state.c", "n->fill >= p->window ||", ""),
     ("fuzz_row", "er_row_ops.c", "bucket += x >= edges[e]", "bucket += x > edges[e]"),
+    ("fuzz_model", "er_model.c", "s->to <= written && ", ""),
     ("fuzz_forest", "er_model_trees.c", "n.u.leaf >= f->n_leaves || ", ""),
 ]
 
 
 @pytest.mark.planted
-@pytest.mark.parametrize(("entry", "file", "right", "wrong"), BUGS, ids=[bug[0] for bug in BUGS])
+@pytest.mark.parametrize(("entry", "file", "right", "wrong"), BUGS, ids=[f"{bug[0]}: {bug[1]}" for bug in BUGS])
 def test_a_planted_bug_is_found(entry: str, file: str, right: str, wrong: str, tmp_path: Path) -> None:
     """The kept corpus (units that a check refuses today among them) and ten seconds are enough."""
     core = tmp_path / "csrc"
