@@ -234,6 +234,22 @@ static void test_every_index_finds_its_word(void)
     free(r);
 }
 
+/* Where no operator asks for the hash, a short view is found by its own bytes. */
+static void test_short_views_find_their_word_at_once(void)
+{
+    static const er_field text = {ER_TEXT, 0};
+    static const er_cell cell = {2010, 0, 0, 0, 0, 1, NULL, words};
+    const er_row_program p = {1, 0, 1, 0, &text, NULL, &cell};
+    int32_t view[3][4] = {{3, 0, 0, 0}, {3, 0, 0, 0}, {0, 0, 0, 0}};
+    const er_column c = {.type = ER_COLUMN_VIEW, .values = view};
+    float out[3];
+    er_row *r = make(&p);
+    memcpy(view[0] + 1, "red", 3), memcpy(view[1] + 1, "rey", 3);
+    CHECK(by_column(r, &c, 3, out) == ER_OK);
+    CHECK(out[0] == 1.0f && out[1] == 0.0f && out[2] == 0.0f);
+    free(r);
+}
+
 /* Views through a dictionary, too; buffers and offsets out of range. */
 static void test_views_and_offsets_out_of_range(void)
 {
@@ -351,6 +367,7 @@ int main(void)
     test_every_word_of_a_list_is_found();
     test_joined_texts_are_as_many_as_fields();
     test_every_index_finds_its_word();
+    test_short_views_find_their_word_at_once();
     test_views_and_offsets_out_of_range();
     test_columns_that_are_wrong_are_refused();
     test_ranges_out_of_range_are_refused();
