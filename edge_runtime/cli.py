@@ -121,10 +121,13 @@ def _export_c(args: argparse.Namespace) -> int:
     from edge_runtime.firmware import export_c
 
     files = export_c(load_bundle(args.bundle), summary=not args.no_summary)
-    if not args.out.is_dir():
-        raise UsageError(f"--out: {args.out} is no folder", hint=f"mkdir -p {args.out}")
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (args.out / name).write_text(text, encoding="ascii")
+    except OSError as why:
+        raise UsageError(f"--out {args.out}: {why.strerror}", hint="name a folder that can be written to") from why
     for name, text in files.items():
-        (args.out / name).write_text(text, encoding="ascii")
         print(f"{args.out / name}: {len(text)} bytes")
     print("link them beside the core: make -C csrc lib, from the source distribution")
     return 0

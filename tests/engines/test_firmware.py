@@ -216,7 +216,9 @@ def test_a_bundle_for_onnxruntime_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_both_files(bundle_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export-c", str(bundle_file), "--out", str(tmp_path)]) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo_pump.c", "demo_pump.h"]
+    out = tmp_path / "new" / "board"
+    assert main(["export-c", str(bundle_file), "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["demo_pump.c", "demo_pump.h"]
     assert "make -C csrc lib" in capsys.readouterr().out
-    assert main(["export-c", str(bundle_file), "--out", str(tmp_path / "none")]) == 2
+    assert main(["export-c", str(bundle_file), "--out", str(out / "demo_pump.c")]) == 2
+    assert "demo_pump.c: File exists" in capsys.readouterr().err
