@@ -114,7 +114,7 @@ def drift(loop: Loop) -> None:
 
 
 def _change(evidence: dict[str, Any]) -> str:
-    before, since = evidence["mean_before"], evidence["mean_since"]
+    before, since = evidence.get("mean_before"), evidence.get("mean_since")
     return "" if before is None or since is None else f"mean {before:+.2f} -> {since:+.2f} scales"
 
 
@@ -312,16 +312,14 @@ def evidence(loop: Loop) -> None:
     import numpy as np
 
     from cloud_trainer.drift import Rule
-    from cloud_trainer.drift.detector import reference
     from cloud_trainer.drift.judge import baseline, read_periods
-    from cloud_trainer.drift.verdict import track
+    from cloud_trainer.drift.verdict import references, track
 
     rule, digest = Rule(), loop.bundles[0].digest
-    stratum = baseline(loop.ws, digest).strata[0]
-    ref = reference((*stratum.features, *stratum.scores), rule)
+    refs = references(rule, baseline(loop.ws, digest))
     periods = sorted(read_periods(loop.ws, bundle=digest), key=lambda p: (p.device, p.start_ms, p.first_window))
     for device, series in groupby(periods, key=lambda p: p.device):
-        one = track(ref, rule, list(series))
+        one = track(refs, rule, list(series))
         verdict = loop.verdicts[device].verdict if device in loop.verdicts else ""
         course = tuple(float(v) for v in one.log_m)
         loop.report.evidence.append(

@@ -6,17 +6,18 @@ Per feature a bet e_t on each period, fair or worse while the world stays within
     log e_t = sum_b c_b log(q_b / p_b) - n log(1 + sqrt(delta2) sqrt(chi2(q, p)))
     log M_t = log e_t + logaddexp(log M_{t-1}, 0)            alarm: log mean M > log A
 
-p: baseline shares. q: half baseline, half an EWMA of past periods. chi2(q, p) = sum (q-p)^2 / p. The second
+p: baseline shares. q: half baseline, half what the past periods make of it. chi2(q, p) = sum (q-p)^2 / p. The second
 term pays for what the baseline cannot know: for every world p* with chi2(p*, p) <= delta2 the expectation of e_t
-is at most 1 (Cauchy-Schwarz). A mean of e-detectors is one: averaging over features and devices keeps the promise.
+is at most 1 (Cauchy-Schwarz). A mean of e-detectors is one: averaging over features, devices and over bets of long and
+of short memory keeps the promise. So does a baseline that changes from period to period by the hour of the day: the
+bet carries over by how many times more than expected each category was counted.
 Source: Shin, Ramdas, Rinaldo, "E-detectors", 2022; e-BH: Wang, Ramdas, 2022.
 
-Arrays are [..., features, categories]; a category is below, one of the inner bins, above, or NaN.
+Arrays are [..., features, categories]; a category is below, one of the inner bins, above, or NaN. K: the bets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,10 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from edge_runtime.contract.baseline import Bins
+    from edge_runtime.contract.baseline import Stratum
 
 Array: TypeAlias = NDArray[np.float64]
 MAX_LAG1 = 0.99
+LABEL = "label"  # the name of the last row: which label was decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ class Rule:
     """The detector's numbers."""
 
     alarm_periods: float = 8760.0  # A: average run length to a false alarm [periods], one year of hours
-    keep: float = 0.9  # EWMA: share of the past that stays each period
+    keep: tuple[float, ...] = (0.9, 0.5)  # EWMA of each bet: share of the past that stays each period
     pseudo_counts: float = 200.0  # weight of the baseline in the bet [windows]
     floor: float = 0.02  # least delta2: a change this small is not worth a word
     level: float = 0.999  # quantile of the baseline's own sampling error
@@ -49,7 +51,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What the bundle's baseline says of each feature (then each score)."""
+    """What a stratum of the bundle's baseline says of each feature, then each score, then the label."""
 
     names: tuple[str, ...]
     p: Array  # [F, B] shares, 0 only where a feature has fewer bins than the widest
@@ -61,33 +63,41 @@ class Reference:
 class State:
     """Everything the detector remembers of one device's stream; period 0 is `start()`."""
 
-    log_m: Array  # [..., F] Shiryaev-Roberts e-detector
-    log_s: Array  # [..., F] fixed-start e-process, the part that has started
-    past: Array  # [..., F, B] EWMA of counts
+    log_sr: Array  # [K, ..., F] Shiryaev-Roberts e-detector of each bet
+    log_s: Array  # [K, ..., F] fixed-start e-process, the part that has started
+    past: Array  # [K, ..., F, B] EWMA of counts
+    expected: Array  # [K, ..., F, B] the same of what the baseline expected
     lag1: Array  # [..., F] EWMA of the periods' autocorrelation
-    log_e: Array  # [..., F] the last period's bet
+    log_e: Array  # [..., F] the last period's bet, mean of the K
     periods: int
 
+    @property
+    def log_m(self) -> Array:
+        """[..., F] log of the e-detector of each row."""
+        return log_mean(self.log_sr, axis=0)
 
-def reference(bins: Sequence[Bins], rule: Rule) -> Reference:
-    """The reference of a baseline's stratum: `stratum.features + stratum.scores`.
+
+def reference(stratum: Stratum, rule: Rule) -> Reference:
+    """The reference of a stratum: its features, its scores, and how often each label was decided.
 
     One count is added to every category (Laplace): an empty bin breaks nothing, and the mass beyond the largest
     of n values is 1/n on average (with half a count, 5 of 40 steady runs on 300 baseline windows alarmed).
+    The label's autocorrelation is the largest of the scores'.
     """
     from scipy.stats import chi2  # type: ignore[import-untyped,unused-ignore]
 
-    width = max(len(b.counts) for b in bins) + 1
-    p = np.zeros((len(bins), width))
-    delta2 = np.empty(len(bins))
-    lag1 = np.clip([b.lag1 if np.isfinite(b.lag1) else 0.0 for b in bins], 0.0, MAX_LAG1)
-    for row, b in enumerate(bins):
-        counts = np.array([*b.counts, b.n_nan], dtype=np.float64)
-        total = counts.sum()
-        p[row, : len(counts)] = (counts + 1.0) / (total + len(counts))
+    bins = (*stratum.features, *stratum.scores)
+    rows = [(*b.counts, b.n_nan) for b in bins] + [stratum.label_counts]
+    known = [b.lag1 if np.isfinite(b.lag1) else 0.0 for b in bins]
+    lag1 = np.clip([*known, max(known[len(stratum.features) :])], 0.0, MAX_LAG1)
+    p = np.zeros((len(rows), max(map(len, rows))))
+    delta2 = np.empty(len(rows))
+    for row, counts in enumerate(rows):
+        total = sum(counts)
+        p[row, : len(counts)] = (np.array(counts, dtype=np.float64) + 1.0) / (total + len(counts))
         n_base = max(1.0, total * _independent(lag1[row]))
         delta2[row] = max(rule.floor, float(chi2.ppf(rule.level, len(counts) - 1)) / n_base)
-    return Reference(names=tuple(b.name for b in bins), p=p, delta=np.sqrt(delta2), lag1=lag1)
+    return Reference(names=(*(b.name for b in bins), LABEL), p=p, delta=np.sqrt(delta2), lag1=lag1)
 
 
 def _independent(lag1: Array | float) -> Array | float:
@@ -110,20 +120,23 @@ def autocorrelation(*, n: Array, total: Array, square: Array, lag: Array, first:
     return np.where(known, np.clip(rho, -MAX_LAG1, MAX_LAG1), np.nan)
 
 
-def start(ref: Reference, *, shape: tuple[int, ...] = ()) -> State:
+def start(ref: Reference, rule: Rule, *, shape: tuple[int, ...] = ()) -> State:
     """The state before the first period, for one stream or for `shape` of them side by side."""
     rows = (*shape, len(ref.names))
-    nothing = np.full(rows, -np.inf)
+    bets = (len(rule.keep), *rows)
+    nothing = np.full(bets, -np.inf)
+    none = np.zeros((*bets, ref.p.shape[1]))
     return State(
-        log_m=nothing, log_s=nothing, log_e=np.zeros(rows), periods=0,
-        past=np.zeros((*rows, ref.p.shape[1])), lag1=np.broadcast_to(ref.lag1, rows),
+        log_sr=nothing, log_s=nothing, log_e=np.zeros(rows), periods=0, past=none, expected=none,
+        lag1=np.broadcast_to(ref.lag1, rows),
     )  # fmt: skip
 
 
-def bet(ref: Reference, rule: Rule, past: Array) -> Array:
-    """q: where the next period's windows are expected if the past goes on."""
-    total = past.sum(axis=-1, keepdims=True)
-    q: Array = 0.5 * ref.p + 0.5 * (past + rule.pseudo_counts * ref.p) / (total + rule.pseudo_counts)
+def bet(ref: Reference, rule: Rule, state: State) -> Array:
+    """Q [K, ..., F, B]: where the next period's windows are expected if the past goes on."""
+    prior = rule.pseudo_counts * ref.p
+    tilted = ref.p * (state.past + prior) / np.where(ref.p > 0, state.expected + prior, 1.0)
+    q: Array = 0.5 * ref.p + 0.5 * tilted / tilted.sum(axis=-1, keepdims=True)
     return q
 
 
@@ -145,7 +158,7 @@ def step(ref: Reference, rule: Rule, state: State, *, counts: Array, lag1: Array
     before the period is seen, which is all that the promise needs of them.
 
     Args:
-        ref: The baseline.
+        ref: The baseline of the period's stratum.
         rule: The detector's numbers.
         state: Before the period.
         counts: [..., F, B] windows by category, NaN last.
@@ -153,25 +166,27 @@ def step(ref: Reference, rule: Rule, state: State, *, counts: Array, lag1: Array
     """
     scale = _independent(np.maximum(ref.lag1, np.clip(state.lag1, 0.0, MAX_LAG1)))
     effective = counts * np.asarray(scale)[..., None]
-    log_e = log_wealth(ref, bet(ref, rule, state.past), effective)
+    log_e = log_wealth(ref, bet(ref, rule, state), effective)
     periods = state.periods + 1
-    log_weight = -np.log(periods * (periods + 1.0))
+    keep = np.reshape(rule.keep, (-1,) + (1,) * counts.ndim)
+    slow = max(rule.keep)
     return State(
-        log_m=log_e + np.logaddexp(state.log_m, 0.0),
-        log_s=log_e + np.logaddexp(state.log_s, log_weight),
-        log_e=log_e,
-        past=rule.keep * state.past + counts,
-        lag1=np.where(np.isnan(lag1), state.lag1, rule.keep * state.lag1 + (1 - rule.keep) * lag1),
+        log_sr=log_e + np.logaddexp(state.log_sr, 0.0),
+        log_s=log_e + np.logaddexp(state.log_s, -np.log(periods * (periods + 1.0))),
+        log_e=log_mean(log_e, axis=0),
+        past=keep * state.past + counts,
+        expected=keep * state.expected + counts.sum(axis=-1, keepdims=True) * ref.p,
+        lag1=np.where(np.isnan(lag1), state.lag1, slow * state.lag1 + (1 - slow) * lag1),
         periods=periods,
     )
 
 
-def log_mean(values: Array) -> Array:
-    """Log of the mean over the last axis of values given as logs."""
-    top = values.max(axis=-1, keepdims=True)
+def log_mean(values: Array, *, axis: int = -1) -> Array:
+    """Log of the mean over an axis of values given as logs."""
+    top = values.max(axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):
-        mean: Array = np.log(np.exp(values - top).mean(axis=-1)) + top[..., 0]
+        mean: Array = np.log(np.exp(values - top).mean(axis=axis)) + top.squeeze(axis)
     return mean
 
 
@@ -180,8 +195,7 @@ def log_fixed_start(state: State) -> Array:
 
     Unlike M it does not grow with time by construction, so it may be compared between rows and devices.
     """
-    log_e: Array = np.logaddexp(state.log_s, -np.log(state.periods + 1.0))
-    return log_e
+    return log_mean(np.logaddexp(state.log_s, -np.log(state.periods + 1.0)), axis=0)
 
 
 def e_bh(log_e: Array, discovery_rate: float) -> tuple[int, ...]:

@@ -65,8 +65,7 @@ def judge(
     baseline_of = baseline_of or (lambda digest: baseline(ws, digest))
     verdicts: list[Verdict] = []
     for digest, series in groupby(read_periods(ws, bundle=bundle), key=lambda p: p.bundle):
-        stratum = baseline_of(digest).strata[0]
-        verdicts += judge_model(rule, (*stratum.features, *stratum.scores), list(series))
+        verdicts += judge_model(rule, baseline_of(digest), list(series))
     if verdicts:
         ws.tables.append(VERDICTS, _columns(verdicts, now_ms=time.time_ns() // 1_000_000))
     return verdicts
@@ -75,7 +74,9 @@ def judge(
 def read_periods(ws: Workspace, *, bundle: str = "") -> list[Period]:
     """Whole periods from the view, by (bundle, device, stream) and time."""
     where = "where bundle = $bundle" if bundle else ""
-    relation = view.sql(ws, f"select * from summaries {where}", {"bundle": bundle} if bundle else None)
+    query = f"""select s.*, b.utc_offset_min from summaries s
+        asof left join births b on s.site = b.site and s.device = b.device and s.start_ms >= b.time_ms {where}"""
+    relation = view.sql(ws, query, {"bundle": bundle} if bundle else None)
     return periods(dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall())
 
 

@@ -15,7 +15,9 @@ import numpy as np
 
 from cloud_trainer.drift.detector import Array, Reference, autocorrelation
 from cloud_trainer.ingest.schema import rows_of
+from edge_runtime.contract.strata import strata_at
 
+SYNCED = 1  # the summary's clock
 Z_STEP = 2.0**-16  # sums are integers of z = (x - centre) / scale in these steps
 
 
@@ -61,26 +63,33 @@ class Period:
     start_ms: int
     end_ms: int
     n_windows: int
+    strata: tuple[str, ...]  # names of those it belongs to, the narrowest first; none where the clock is unknown
     tallies: tuple[Tally, ...]  # features, then scores
+    label_counts: tuple[int, ...]  # windows by decided label, abstain last
+
+    def rows(self) -> list[tuple[int, ...]]:
+        """Windows by category of each feature and score (NaN last), then of the label."""
+        return [*((*t.counts, t.n_nan) for t in self.tallies), self.label_counts]
 
     def counts(self, ref: Reference) -> Array:
-        """[F, B] windows by category of the reference, NaN last."""
+        """[F, B] the same, as wide as the reference."""
         out = np.zeros(ref.p.shape)
-        for row, tally in enumerate(self.tallies):
-            out[row, : len(tally.counts)] = tally.counts
-            out[row, len(tally.counts)] = tally.n_nan
+        for row, counts in enumerate(self.rows()):
+            out[row, : len(counts)] = counts
         return out
 
     def lag1(self) -> Array:
-        """[F] autocorrelation, NaN where there is none."""
+        """[F] autocorrelation, NaN where there is none; the label's is the largest of the scores'."""
         column = {
             name: np.array([getattr(t, name) for t in self.tallies], dtype=np.float64)
             for name in ("n", "sum", "sum_sq", "sum_lag", "first", "last")
         }
-        return autocorrelation(
+        known = autocorrelation(
             n=column["n"], total=column["sum"], square=column["sum_sq"], lag=column["sum_lag"],
             first=column["first"], last=column["last"],
         )  # fmt: skip
+        scores = known[len(known) - (len(self.label_counts) - 1) :]
+        return np.append(known, np.fmax.reduce(scores, initial=np.nan))
 
 
 def periods(rows: Iterable[Mapping[str, Any]]) -> list[Period]:
@@ -104,7 +113,8 @@ def _join(whole: Period, part: Period) -> Period:
         bundle=whole.bundle, device=whole.device, stream=whole.stream, epoch=whole.epoch, period=whole.period,
         first_window=whole.first_window,
         start_ms=min(whole.start_ms, part.start_ms), end_ms=max(whole.end_ms, part.end_ms),
-        n_windows=whole.n_windows + part.n_windows,
+        n_windows=whole.n_windows + part.n_windows, strata=whole.strata,
+        label_counts=tuple(a + b for a, b in zip(whole.label_counts, part.label_counts, strict=True)),
         tallies=tuple(a.merge(b) for a, b in zip(whole.tallies, part.tallies, strict=True)),
     )  # fmt: skip
 
@@ -121,5 +131,13 @@ def _part(row: Mapping[str, Any]) -> Period:
     return Period(
         bundle=row["bundle"], device=row["device"], stream=row["stream"], epoch=row["epoch"], period=row["period"],
         first_window=row["first_window"],
-        start_ms=row["start_ms"], end_ms=row["end_ms"], n_windows=row["n_windows"], tallies=tallies,
+        start_ms=row["start_ms"], end_ms=row["end_ms"], n_windows=row["n_windows"], strata=_strata(row),
+        tallies=tallies, label_counts=tuple(row["label_counts"]),
     )  # fmt: skip
+
+
+def _strata(row: Mapping[str, Any]) -> tuple[str, ...]:
+    offset_min = row["utc_offset_min"]
+    if offset_min is None or row["clock"] != SYNCED:
+        return ()
+    return strata_at(row["start_ms"], offset_min)

@@ -24,7 +24,7 @@ def show(verdict: Verdict) -> str:
             lines.append(f"  {row['device']}/{row['stream']}: log M {row['log_m']:.1f}")
             continue
         change = ", ".join(f"{b['bin']}: {b['baseline']:.0%} -> {b['now']:.0%}" for b in row["bins"])
-        lines.append(f"  {row['feature']}: log M {row['log_m']:.1f}, {_mean(row['mean_since'])}{change}")
+        lines.append(f"  {row['feature']}: log M {row['log_m']:.1f}, {_mean(row.get('mean_since'))}{change}")
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +20,11 @@ import numpy as np
 from cloud_trainer.drift import detector
 from cloud_trainer.drift.detector import Array, Reference, Rule, State
 from cloud_trainer.drift.periods import Z_STEP, Period
+from edge_runtime.contract.strata import ALL
 from edge_runtime.errors import ContractError
 
 if TYPE_CHECKING:
-    from edge_runtime.contract.baseline import Bins
+    from edge_runtime.contract.baseline import Baseline, Bins
 
 STEADY, WATCH, DRIFTED = "steady", "watch", "drifted"
 BINS_SHOWN = 3
@@ -55,48 +56,55 @@ class Track:
     """A stream's run through the detector."""
 
     periods: tuple[Period, ...]
-    ref: Reference
+    refs: tuple[Reference, ...]  # of each period's stratum
     states: tuple[State, ...]  # after each period
     log_e: Array  # [T, F]
     log_m: Array  # [T] mean over features
     log_rows: Array  # [T, F] M of each feature
 
 
-def track(ref: Reference, rule: Rule, series: Sequence[Period]) -> Track:
-    """Run one stream's periods, oldest first.
+def references(rule: Rule, baseline: Baseline) -> dict[str, Reference]:
+    """The reference of each stratum, by its name."""
+    return {stratum.name: detector.reference(stratum, rule) for stratum in baseline.strata}
+
+
+def track(refs: Mapping[str, Reference], rule: Rule, series: Sequence[Period]) -> Track:
+    """Run one stream's periods, oldest first, each against the narrowest stratum that the baseline has for it.
 
     Raises:
         ContractError: A summary does not have the baseline's rows and bins.
     """
-    state = detector.start(ref)
+    used = [refs[next((name for name in period.strata if name in refs), ALL)] for period in series]
+    state = detector.start(refs[ALL], rule)
     states = []
-    for period in series:
+    for ref, period in zip(used, series, strict=True):
         _check(ref, period)
         state = detector.step(ref, rule, state, counts=period.counts(ref), lag1=period.lag1())
         states.append(state)
     log_rows = np.stack([s.log_m for s in states])
     return Track(
-        periods=tuple(series), ref=ref, states=tuple(states), log_e=np.stack([s.log_e for s in states]),
+        periods=tuple(series), refs=tuple(used), states=tuple(states), log_e=np.stack([s.log_e for s in states]),
         log_m=detector.log_mean(log_rows), log_rows=log_rows,
     )  # fmt: skip
 
 
 def _check(ref: Reference, period: Period) -> None:
-    want = [int((row > 0).sum()) - 1 for row in ref.p]
-    have = [len(t.counts) for t in period.tallies]
+    want = (ref.p > 0).sum(axis=1).tolist()
+    have = [len(counts) for counts in period.rows()]
     if want != have:
         raise ContractError(
-            f"summary of {period.device}/{period.stream} period {period.period}: {len(have)} rows of {have[:3]}... "
-            f"bins, the baseline of bundle {period.bundle[:12]} has {len(want)} of {want[:3]}...",
+            f"summary of {period.device}/{period.stream} period {period.period}: {len(have) - 1} rows of {have[:3]}... "
+            f"counts, the baseline of bundle {period.bundle[:12]} has {len(want) - 1} of {want[:3]}...",
             hint="the device counts into other bins than its bundle says: report it",
         )
 
 
-def judge_model(rule: Rule, bins: Sequence[Bins], series: Sequence[Period]) -> list[Verdict]:
+def judge_model(rule: Rule, baseline: Baseline, series: Sequence[Period]) -> list[Verdict]:
     """The model's verdict first, then one for each stream, from all periods under one bundle."""
-    ref = detector.reference(bins, rule)
+    refs = references(rule, baseline)
+    bins = (*baseline.strata[0].features, *baseline.strata[0].scores)
     ordered = sorted(series, key=lambda p: (p.device, p.stream, p.start_ms, p.first_window))
-    tracks = [track(ref, rule, list(group)) for _, group in groupby(ordered, key=lambda p: (p.device, p.stream))]
+    tracks = [track(refs, rule, list(group)) for _, group in groupby(ordered, key=lambda p: (p.device, p.stream))]
     times, log_fleet = _fleet(tracks)
     alarm = _first(log_fleet, np.log(rule.alarm_periods))
     named = _named(rule, tracks) if alarm >= 0 else set()
@@ -169,9 +177,11 @@ def _gain(rule: Rule, one: Track, *, last: int) -> Array:
 
     For onset and end only: the bets of the time learn of a change from the first period that has it.
     """
-    row = int(np.argmax(one.log_rows[last]))
-    q = detector.bet(one.ref, rule, one.states[last].past)
-    return np.array([detector.log_wealth(one.ref, q, p.counts(one.ref))[row] for p in one.periods])
+    row, state = int(np.argmax(one.log_rows[last])), one.states[last]
+    return np.array([
+        detector.log_wealth(ref, detector.bet(ref, rule, state)[0], p.counts(ref))[row]
+        for ref, p in zip(one.refs, one.periods, strict=True)
+    ])  # fmt: skip
 
 
 def _evidence(rule: Rule, bins: Sequence[Bins], one: Track, *, first: int, last: int) -> tuple[dict[str, Any], ...]:
@@ -179,36 +189,41 @@ def _evidence(rule: Rule, bins: Sequence[Bins], one: Track, *, first: int, last:
     strength = one.log_rows[last]
     log_start = detector.log_fixed_start(one.states[-1])
     named = set(detector.e_bh(log_start, rule.discovery_rate))
-    since = one.periods[first:]
-    before = one.periods[:first]
+    counts = np.array([p.counts(ref) for p, ref in zip(one.periods, one.refs, strict=True)])[first:].sum(axis=0)
+    weight = np.array([p.n_windows for p in one.periods[first:]], dtype=np.float64)
+    expected = np.average([ref.p for ref in one.refs[first:]], axis=0, weights=weight)
+    names = [_bin_names(b) for b in bins]
+    names.append([*(b.name for b in bins[len(bins) + 1 - len(one.periods[0].label_counts) :]), "abstain"])
     return tuple(
         {
-            "feature": one.ref.names[row], "log_m": round(float(strength[row]), 3),
+            "feature": one.refs[0].names[row], "log_m": round(float(strength[row]), 3),
             "log_e": round(float(one.log_e[first:, row].sum()), 3), "named": row in named,
-            **_size(bins[row], row, before, since, one.ref.p[row]),
+            **_shares(names[row], counts[row], expected[row]),
+            **(_means(bins[row], row, one.periods[:first], one.periods[first:]) if row < len(bins) else {}),
         }
         for row in np.argsort(-strength, kind="stable").tolist()
         if strength[row] > 0
     )  # fmt: skip
 
 
-def _size(bins: Bins, row: int, before: Sequence[Period], since: Sequence[Period], p: Array) -> dict[str, Any]:
-    """Mean before and since in units of the baseline's scale, and the bins whose share changed most."""
-    counts = np.array([[*t.tallies[row].counts, t.tallies[row].n_nan] for t in since], dtype=np.float64).sum(axis=0)
+def _shares(names: Sequence[str], counts: Array, expected: Array) -> dict[str, Any]:
+    """The categories whose share changed most."""
     share = counts / max(1.0, counts.sum())
-    base = p[: len(share)]
-    most = np.argsort(-np.abs(share - base), kind="stable")[:BINS_SHOWN].tolist()
+    most = np.argsort(-np.abs(share - expected), kind="stable")[:BINS_SHOWN].tolist()
     return {
         "n": int(counts.sum()),
-        "mean_before": _mean(row, before),
-        "mean_since": _mean(row, since),
-        "centre": bins.centre,
-        "scale": bins.scale,
         "bins": [
-            {"bin": _bin_name(bins, b), "baseline": round(float(base[b]), 4), "now": round(float(share[b]), 4)}
+            {"bin": names[b], "baseline": round(float(expected[b]), 4), "now": round(float(share[b]), 4)}
             for b in most
+            if b < len(names)
         ],
     }
+
+
+def _means(bins: Bins, row: int, before: Sequence[Period], since: Sequence[Period]) -> dict[str, Any]:
+    """Mean before and since, in units of the baseline's scale from its centre."""
+    means = {"mean_before": _mean(row, before), "mean_since": _mean(row, since)}
+    return {**means, "centre": bins.centre, "scale": bins.scale}
 
 
 def _mean(row: int, some: Sequence[Period]) -> float | None:
@@ -216,15 +231,10 @@ def _mean(row: int, some: Sequence[Period]) -> float | None:
     return round(sum(p.tallies[row].sum for p in some) * Z_STEP / n, 4) if n else None
 
 
-def _bin_name(bins: Bins, category: int) -> str:
-    edges = bins.edges
-    if category == 0:
-        return f"< {edges[0]:.6g}"
-    if category == len(edges):
-        return f"> {edges[-1]:.6g}"
-    if category > len(edges):
-        return "NaN"
-    return f"{edges[category - 1]:.6g}..{edges[category]:.6g}"
+def _bin_names(bins: Bins) -> list[str]:
+    """Of each category: below, the bins, above, NaN."""
+    inner = [f"{a:.6g}..{b:.6g}" for a, b in pairwise(bins.edges)]
+    return [f"< {bins.edges[0]:.6g}", *inner, f"> {bins.edges[-1]:.6g}", "NaN"]
 
 
 def _model_verdict(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from cloud_trainer.drift.detector import Array, Reference, Rule, State, bet, log_wealth
+from cloud_trainer.drift.detector import Array, Reference, Rule, State, bet, log_wealth, step
 
 
 def believes_the_baseline(ref: Reference) -> Reference:
@@ -14,10 +16,9 @@ def believes_the_baseline(ref: Reference) -> Reference:
 
 def peeks(ref: Reference, rule: Rule, state: State, *, counts: Array, lag1: Array) -> State:
     """Bets on the period after it has seen it."""
-    past = rule.keep * state.past + counts
-    log_e = log_wealth(ref, bet(ref, rule, past), counts)
-    return State(log_m=log_e + np.logaddexp(state.log_m, 0.0), log_s=state.log_s, past=past, lag1=state.lag1,
-                 log_e=log_e, periods=state.periods + 1)  # fmt: skip
+    seen = step(ref, rule, state, counts=counts, lag1=lag1)
+    log_e = log_wealth(ref, bet(ref, rule, seen), counts)
+    return replace(seen, log_sr=log_e + np.logaddexp(state.log_sr, 0.0))
 
 
 def counts_every_window(ref: Reference) -> Reference:

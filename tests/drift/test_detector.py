@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from cloud_trainer.drift import detector
 from cloud_trainer.drift.detector import Array, Reference, Rule, State
+from edge_runtime.contract.baseline import Bins
 from tests.drift import mutants
-from tests.drift.world import World
+from tests.drift.world import World, baseline, bins, period
 
 RULE = Rule()
 LOG_A = np.log(RULE.alarm_periods)
@@ -24,10 +25,10 @@ def run(
     after: int = 0, ref: Reference | None = None, step: Step = detector.step,
 ) -> tuple[Array, State]:  # fmt: skip
     """Log of the mean M [periods, runs]; `shares` hold from period `after` on, the world's own before."""
-    ref = ref or detector.reference(world.features, RULE)
-    state = detector.start(ref, shape=(runs,))
+    ref = ref or detector.reference(world.stratum, RULE)
+    state = detector.start(ref, RULE, shape=(runs,))
     own = world.shares()
-    none = np.full((runs, len(world.features)), np.nan)
+    none = np.full((runs, len(own)), np.nan)
     out = np.empty((periods, runs))
     for t in range(periods):
         p = own if shares is None or t < after else shares
@@ -35,6 +36,11 @@ def run(
         state = step(ref, RULE, state, counts=counts, lag1=none)
         out[t] = detector.log_mean(state.log_m)
     return out, state
+
+
+def of(*some: Bins) -> Reference:
+    """The reference of features, the last of them a score."""
+    return detector.reference(baseline(some[:-1] or some, some[-1:]).strata[0], RULE)
 
 
 @pytest.mark.parametrize(("n", "n_base"), [(50, 300), (50, 2000), (200, 2000)])
@@ -55,7 +61,7 @@ def test_the_naive_variants_do_not_keep_the_promise(wrong: object) -> None:
     alarms = 0
     for _ in range(4):
         world = World.make(rng)
-        ref = detector.reference(world.features, RULE)
+        ref = detector.reference(world.stratum, RULE)
         if wrong is mutants.peeks:
             free = mutants.believes_the_baseline(ref)
             log_m, _ = run(world, rng, runs=2, periods=500, n=200, ref=free, step=mutants.peeks)
@@ -99,13 +105,11 @@ def test_the_changed_features_are_named_and_no_others() -> None:
 
 
 def test_a_constant_feature_is_steady_and_its_move_is_an_alarm() -> None:
-    from tests.drift.world import bins
-
-    ref = detector.reference([bins(np.full(2000, 3.0))], RULE)
-    state = detector.start(ref)
-    same, moved = np.zeros((1, ref.p.shape[1])), np.zeros((1, ref.p.shape[1]))
+    ref = of(bins(np.full(2000, 3.0)))
+    state = detector.start(ref, RULE)
+    same, moved = np.zeros(ref.p.shape), np.zeros(ref.p.shape)
     same[0, 1] = moved[0, 0] = 50
-    none = np.array([np.nan])
+    none = np.full(len(ref.p), np.nan)
     for _ in range(2000):
         state = detector.step(ref, RULE, state, counts=same, lag1=none)
         assert state.log_m[0] < np.log(RULE.watch_periods)
@@ -116,17 +120,15 @@ def test_a_constant_feature_is_steady_and_its_move_is_an_alarm() -> None:
 
 @given(st.lists(st.integers(0, 1000), min_size=13, max_size=13), st.integers(0, 3))
 def test_any_counts_give_finite_numbers(counts: list[int], empty: int) -> None:
-    from tests.drift.world import bins
-
     some = bins(np.random.default_rng(1).normal(size=60))
     hollow = type(some)(name="g", edges=some.edges, counts=(0,) * len(some.counts), n_nan=0, centre=0.0, scale=1.0,
                         lag1=1.0)  # fmt: skip
-    ref = detector.reference([some, hollow], RULE)
-    state = detector.start(ref)
-    period = np.array([counts, counts], dtype=np.float64)
+    ref = of(some, hollow)
+    state = detector.start(ref, RULE)
+    period = np.array([counts, counts, counts[:2] + 11 * [0]], dtype=np.float64)
     period[:, :empty] = 0
     for _ in range(3):
-        state = detector.step(ref, RULE, state, counts=period, lag1=np.array([np.nan, 0.5]))
+        state = detector.step(ref, RULE, state, counts=period, lag1=np.array([np.nan, 0.5, np.nan]))
     assert np.isfinite(state.log_m).all()
     assert np.isfinite(detector.log_fixed_start(state)).all()
 
@@ -134,8 +136,6 @@ def test_any_counts_give_finite_numbers(counts: list[int], empty: int) -> None:
 @pytest.mark.planted
 def test_autocorrelated_windows_count_for_less() -> None:
     """AR(1) with 0.9: the promise holds with the baseline's lag1, and breaks where every window counts in full."""
-    from tests.drift.world import bins, period
-
     rng = np.random.default_rng(3)
 
     def series(n: int) -> Array:
@@ -145,14 +145,14 @@ def test_autocorrelated_windows_count_for_less() -> None:
         return x
 
     features = [bins(x, f"f{i}", lag1=0.9) for i, x in enumerate(series(20_000))]
-    right = detector.reference(features, RULE)
+    right = of(*features)
     wrong = mutants.counts_every_window(right)
     tops = {}
     for name, ref in (("right", right), ("wrong", wrong)):
-        state, top = detector.start(ref), -np.inf
+        state, top = detector.start(ref, RULE), -np.inf
         for t in range(300):
             one = period(series(60), features, number=t)
-            lag1 = one.lag1() if name == "right" else np.full(5, np.nan)
+            lag1 = one.lag1() if name == "right" else np.full(6, np.nan)
             state = detector.step(ref, RULE, state, counts=one.counts(ref), lag1=lag1)
             top = max(top, float(detector.log_mean(state.log_m)))
         tops[name] = top
@@ -162,11 +162,13 @@ def test_autocorrelated_windows_count_for_less() -> None:
 def test_the_bet_is_fixed_before_the_period_is_seen() -> None:
     """Same past, two different periods: the number added to log M is linear in the counts."""
     rng = np.random.default_rng(2)
-    world = World.make(rng, n_features=2)
-    ref = detector.reference(world.features, RULE)
-    state = detector.step(ref, RULE, detector.start(ref), counts=100 * ref.p[::-1], lag1=np.array([0.3, 0.1]))
+    world = World.make(rng, n_features=1)
+    ref = detector.reference(world.stratum, RULE)
+    state = detector.step(
+        ref, RULE, detector.start(ref, RULE), counts=100 * ref.p[::-1], lag1=np.array([0.3, 0.1, 0.1])
+    )
     a, b = rng.integers(0, 20, size=(2, *ref.p.shape)).astype(np.float64)
-    none = np.full(2, np.nan)
+    none = np.full(3, np.nan)
     one, two, both = (detector.step(ref, RULE, state, counts=c, lag1=none).log_e for c in (a, b, a + b))
     assert np.allclose(one + two, both)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cloud_trainer.drift import DRIFTED, STEADY, Rule, judge, retrain_request
+from cloud_trainer.drift.judge import read_periods
 from cloud_trainer.ingest.pending import Pending
 from cloud_trainer.ingest.store import append
 from cloud_trainer.workspace import Workspace
@@ -129,3 +130,18 @@ def test_a_bundle_that_is_not_there_is_named(ws: Workspace) -> None:
 def test_nothing_to_judge_is_no_verdict(ws: Workspace) -> None:
     assert judge(ws) == []
     assert not ws.tables.exists("verdicts")
+
+
+def test_periods_know_the_local_hour_by_the_last_birth_before_them(ws: Workspace) -> None:
+    """Summaries before the first birth belong to no hour; the device moved 2 h to the east between two births."""
+    fleet = Fleet(ws)
+    pending = Pending()
+    for hours, offset_min in ((1, 0), (3, 120)):
+        birth = replace(samples.birth(), device="d0", time_ms=START_MS + hours * PERIOD_MS, utc_offset_min=offset_min)
+        pending.add(topics.up(SITE, "d0", "birth"), birth.to_bytes(), now_ms=7)
+    append(ws.tables, pending.take().tables)
+    found = [p for p in read_periods(ws, bundle=fleet.digest) if p.device == "d0"]
+    assert [p.strata for p in found[:4]] == [(), *(
+        (f"hour {hour} weekday", "month 11") for hour in ("23", "00", "03")
+    )]  # fmt: skip
+    assert all(p.strata == () for p in read_periods(ws) if p.device == "d1")

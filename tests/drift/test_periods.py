@@ -33,20 +33,29 @@ def test_the_autocorrelation_of_a_known_series_is_recovered() -> None:
         x[:, t] = np.array([0.0, 0.5, 0.9]) * x[:, t - 1] + rng.normal(size=3)
     x[:, 0] = 1.0
     features = [bins(row, f"f{i}") for i, row in enumerate(x)]
-    assert np.allclose(period(x, features, number=0).lag1(), [0.0, 0.5, 0.9], atol=0.05)
+    assert np.allclose(period(x, features, number=0).lag1(), [0.0, 0.5, 0.9, 0.9], atol=0.05)
     still = [bins(np.full(50, 2.0))]
     assert np.isnan(period(np.full((1, 50), 2.0), still, number=0).lag1()).all()
 
 
 def row(
-    seq: int, *, period: int, first_window: int, n_windows: int, epoch: str = "1", counts: tuple[int, ...]
+    seq: int,
+    *,
+    period: int,
+    first_window: int,
+    n_windows: int,
+    epoch: str = "1",
+    counts: tuple[int, ...],
+    clock: int = 1,
+    offset_min: int | None = 60,
 ) -> dict[str, object]:
     n = sum(counts)
     return {
         "bundle": "b", "device": samples.DEVICE, "stream": "main", "epoch": epoch, "seq": seq, "period": period,
         "start_ms": 1000 * first_window, "end_ms": 1000 * (first_window + n_windows), "first_window": first_window,
         "n_windows": n_windows, "n": [n], "n_nan": [0], "first": [1], "last": [2], "sum": [n], "sum_sq": [n],
-        "sum_lag": [n], "counts": list(counts), "n_counts": [len(counts)],
+        "sum_lag": [n], "counts": list(counts), "n_counts": [len(counts)], "label_counts": [n, 0], "clock": clock,
+        "utc_offset_min": offset_min,
     }  # fmt: skip
 
 
@@ -65,3 +74,17 @@ def test_parts_of_a_period_are_one_and_epochs_are_apart() -> None:
     assert found[1].tallies == (
         Tally(n=14, n_nan=0, first=1, last=2, sum=14, sum_sq=14, sum_lag=16, counts=(1, 10, 3)),
     )
+
+
+def test_a_period_belongs_to_the_hour_of_its_start_where_the_device_stands() -> None:
+    """1970-01-01 was a Thursday; in the last hour of Friday a device 2 h ahead is in its weekend."""
+    start = (24 + 23) * 3600
+    rows = [
+        row(1, period=0, first_window=start, n_windows=5, counts=(5, 0, 0), offset_min=0),
+        row(2, period=1, first_window=start + 10, n_windows=5, counts=(5, 0, 0), offset_min=120),
+        row(3, period=2, first_window=start + 20, n_windows=5, counts=(5, 0, 0), clock=0),
+        row(4, period=3, first_window=start + 30, n_windows=5, counts=(5, 0, 0), offset_min=None),
+    ]
+    assert [p.strata for p in periods(rows)] == [
+        ("hour 23 weekday", "month 01"), ("hour 01 weekend", "month 01"), (), (),
+    ]  # fmt: skip

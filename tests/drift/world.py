@@ -12,6 +12,7 @@ from scipy.stats import norm  # type: ignore[import-untyped,unused-ignore]
 
 from cloud_trainer.drift.periods import Period, Tally
 from edge_runtime.contract.baseline import Baseline, Bins, Stratum
+from edge_runtime.contract.strata import strata_at
 
 Array = NDArray[np.float64]
 N_BINS = 10
@@ -50,22 +51,24 @@ def baseline(features: Sequence[Bins], scores: Sequence[Bins]) -> Baseline:
 
 @dataclass(frozen=True)
 class World:
-    """Independent normal features with a baseline of `n_base` windows, for fast simulation of counts."""
+    """Independent normal features and a score, a model that always decides the same, for fast simulation of counts."""
 
-    features: tuple[Bins, ...]
+    stratum: Stratum
 
     @classmethod
     def make(cls, rng: np.random.Generator, *, n_features: int = 20, n_base: int = 2000) -> World:
-        x = rng.normal(size=(n_features, n_base))
-        return cls(tuple(bins(row, f"f{i}") for i, row in enumerate(x)))
+        *features, score = (bins(x, f"f{i}") for i, x in enumerate(rng.normal(size=(n_features + 1, n_base))))
+        return cls(baseline(features, [score]).strata[0])
 
     def shares(self, *, shift: float = 0.0, only: int | None = None) -> Array:
-        """[F, B] true shares; `only` the first few features shifted [sd]."""
-        edges = np.array([b.edges for b in self.features])
+        """[F, B] true shares of features, score and label; `only` the first few features shifted [sd]."""
+        edges = np.array([b.edges for b in (*self.stratum.features, *self.stratum.scores)])
         moved = np.zeros((len(edges), 1))
-        moved[: len(edges) if only is None else only] = shift
+        moved[: len(self.stratum.features) if only is None else only] = shift
         cdf = norm.cdf(edges - moved)
-        return np.concatenate([cdf[:, :1], np.diff(cdf, axis=1), 1 - cdf[:, -1:], np.zeros((len(edges), 1))], axis=1)
+        none = np.zeros((len(edges), 1))
+        known = np.concatenate([cdf[:, :1], np.diff(cdf, axis=1), 1 - cdf[:, -1:], none], axis=1)
+        return np.concatenate([known, np.eye(1, known.shape[1])])
 
 
 def period(values: Array, features: Sequence[Bins], *, number: int, device: str = "fan-7", stream: str = "main",
@@ -75,5 +78,6 @@ def period(values: Array, features: Sequence[Bins], *, number: int, device: str 
     return Period(
         bundle=bundle, device=device, stream=stream, epoch=epoch, period=number, first_window=number * n,
         start_ms=START_MS + PERIOD_MS * number, end_ms=START_MS + PERIOD_MS * (number + 1), n_windows=n,
+        strata=strata_at(START_MS + PERIOD_MS * number, 0), label_counts=(n, 0),
         tallies=tuple(tally(x, b.edges, centre=b.centre, scale=b.scale) for x, b in zip(values, features, strict=True)),
     )  # fmt: skip
