@@ -325,6 +325,9 @@ typedef struct er_stream er_stream;
 
 /* Bytes er_stream_init() needs; 0 if a field of the config is out of range. */
 size_t er_stream_size(const er_config *c);
+/* What it is where pointers have 32 bits, whatever they have here: so that a workstation tells
+ * what a Cortex-M or an armv7 needs. */
+size_t er_stream_size_32(const er_config *c);
 
 /* Build the stream in mem[size] (8-byte aligned); what `c` points to must outlive it. */
 er_status er_stream_init(er_stream **out, const er_config *c, void *mem, size_t size);

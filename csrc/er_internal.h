@@ -51,9 +51,18 @@ static inline int er_is_finite(float x) { return x - x == 0.0f; }
 typedef struct er_arena {
     unsigned char *base; /* NULL: only count */
     size_t used;         /* [bytes], multiple of 8 */
+    size_t small;        /* the same where pointers have 32 bits: the size on a Cortex-M */
 } er_arena;
 
+/* A piece without pointers or size_t in it. */
 void *er_carve(er_arena *a, size_t bytes);
+/* A piece with them: `small` bytes where they have 32 bits. */
+void *er_carve_both(er_arena *a, size_t bytes, size_t small);
+
+/* Holds the small size of a type that is carved; every machine checks its own. */
+#define ER_SIZES(type, wide, small)                                                                \
+    _Static_assert(sizeof(type) == (sizeof(void *) == 4 ? (small) : (wide)),                       \
+                   "as the compiler has it")
 
 /* ---- complex transform ---- */
 
@@ -102,6 +111,8 @@ typedef struct er_spectrum {
     float *power;   /* [n/2+1], of the channel last given to _run()      */
     float *weight;  /* [n], the taper over its rms; NULL: none           */
 } er_spectrum;
+enum { ER_SPECTRUM_SMALL = 52 };
+ER_SIZES(er_spectrum, 96, ER_SPECTRUM_SMALL);
 
 void er_spectrum_carve(er_spectrum *s, uint32_t n, uint16_t taper, er_arena *a);
 void er_spectrum_init(er_spectrum *s);
@@ -273,6 +284,8 @@ typedef struct er_mel {
     double *level;             /* [mels], mean of their decibels [dB]         */
     int is_made;               /* power and level are of the channel in view  */
 } er_mel;
+enum { ER_MEL_SMALL = 108 };
+ER_SIZES(er_mel, 192, ER_MEL_SMALL);
 
 /* Those that a program needs; *n <- how many. */
 er_mel *er_mels_carve(const er_program *p, const er_pace *pace, er_arena *a, uint32_t *n);
@@ -295,6 +308,8 @@ typedef struct er_lane {
     const er_filter_kernel *kernel; /* NULL: a column                                          */
     void *table, *state;            /* of the filter                                           */
 } er_lane;
+enum { ER_LANE_SMALL = 52, ER_POINTER_SMALL = 4 };
+ER_SIZES(er_lane, 72, ER_LANE_SMALL);
 
 typedef struct er_windows {
     const er_program *p;
@@ -423,6 +438,8 @@ struct er_stream {
     size_t block_bytes; /* from state to the end of features             */
     uint64_t shape;     /* hash of everything a saved state depends on   */
 };
+enum { ER_STREAM_SMALL = 216 };
+ER_SIZES(struct er_stream, 352, ER_STREAM_SMALL);
 
 /* h <- hash of h and bytes[n]; every single changed byte changes it. */
 uint64_t er_hash(uint64_t h, const void *bytes, size_t n);

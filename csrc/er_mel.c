@@ -70,7 +70,7 @@ er_mel *er_mels_carve(const er_program *p, const er_pace *pace, er_arena *a, uin
     *n = 0;
     for (uint32_t i = 0; i < p->n_features; i++)
         if (needs_mel(&p->features[i])) *n += (uint32_t)is_first(p, pace, i);
-    er_mel *mels = er_carve(a, *n * sizeof *mels);
+    er_mel *mels = er_carve_both(a, *n * sizeof *mels, (size_t)*n * ER_MEL_SMALL);
     for (uint32_t i = 0, at = 0; i < p->n_features; i++) {
         if (!needs_mel(&p->features[i]) || !is_first(p, pace, i)) continue;
         er_mel m = key_of(p, pace, &p->features[i]);

@@ -183,10 +183,13 @@ static void carve(er_row *r, const er_row_program *p, er_arena *a)
     r->p = *p;
     count_values(r);
     r->place = er_carve(a, r->n_values * sizeof *r->place);
-    r->words = er_carve(a, r->field_texts * sizeof *r->words);
-    r->joined = er_carve(a, r->field_texts * sizeof *r->joined);
+    r->words = er_carve_both(a, r->field_texts * sizeof *r->words,
+                             (size_t)r->field_texts * ER_WORDS_SMALL);
+    r->joined = er_carve_both(a, r->field_texts * sizeof *r->joined,
+                              (size_t)r->field_texts * ER_TEXT_SMALL);
     r->state = er_carve(a, r->n_state * sizeof *r->state);
-    r->steps = er_carve(a, ((size_t)p->n_stages + p->n_cells) * sizeof *r->steps);
+    const size_t n_steps = (size_t)p->n_stages + p->n_cells;
+    r->steps = er_carve_both(a, n_steps * sizeof *r->steps, n_steps * ER_ROW_STEP_SMALL);
     er_row_carve_values(r, &r->one, 1, a);
     for (uint32_t f = 0, t = 0; f < p->n_fields; f++) {
         er_words w;
@@ -197,14 +200,16 @@ static void carve(er_row *r, const er_row_program *p, er_arena *a)
     carve_steps(r, a);
 }
 
-size_t er_row_size(const er_row_program *p)
+er_arena er_row_count(const er_row_program *p)
 {
-    if (er_row_check(p, NULL) != ER_OK) return 0;
+    if (er_row_check(p, NULL) != ER_OK) return (er_arena){0};
     er_row r;
-    er_arena count = {NULL, (sizeof r + 7) / 8 * 8};
+    er_arena count = {.used = (sizeof r + 7) / 8 * 8, .small = ER_ROW_SMALL};
     carve(&r, p, &count);
-    return count.used;
+    return count;
 }
+
+size_t er_row_size(const er_row_program *p) { return er_row_count(p).used; }
 
 /* ---- init ---- */
 
@@ -311,7 +316,7 @@ er_status er_row_init(er_row **out, const er_row_program *p, void *mem, size_t s
     if (!out || !mem || (uintptr_t)mem % 8) return ER_EINVAL;
     if (size < er_row_size(p)) return ER_ENOSPC;
     er_row *r = mem;
-    er_arena arena = {mem, (sizeof *r + 7) / 8 * 8};
+    er_arena arena = {.base = mem, .used = (sizeof *r + 7) / 8 * 8};
     carve(r, p, &arena);
     uint16_t numbers = 0, texts = 0, state = 0;
     for (uint32_t v = 0; v < r->n_values; v++)

@@ -38,6 +38,8 @@ typedef struct er_slot {
     const char *bytes;
     int32_t code; /* ER_CODE_UNKNOWN: a free slot, whose head no text has */
 } er_slot;
+enum { ER_SLOT_SMALL = 24 };
+ER_SIZES(er_slot, 32, ER_SLOT_SMALL);
 
 /* The words that steps ask a text field for: open addressing, at most half full. What it answers
  * depends neither on the hash nor on the byte order. */
@@ -49,6 +51,9 @@ typedef struct er_words {
     uint64_t seed;  /* of the hash */
     int needs_hash; /* an operator asks er_code.hash */
 } er_words;
+enum { ER_WORDS_SMALL = 32, ER_TEXT_SMALL = 8 };
+ER_SIZES(er_words, 40, ER_WORDS_SMALL);
+ER_SIZES(er_text, 16, ER_TEXT_SMALL);
 
 void er_words_carve(er_words *w, uint32_t most, er_arena *a);
 /* Empty, with one of the hashes that er_row_init() tries. */
@@ -130,6 +135,8 @@ typedef struct er_row_step {
     er_row_arg arg; /* of one row */
     void *to;       /* result of one row */
 } er_row_step;
+enum { ER_ROW_STEP_SMALL = 60 };
+ER_SIZES(er_row_step, 104, ER_ROW_STEP_SMALL);
 
 /* Values of n rows: numbers[place][n], texts[place][n]. */
 typedef struct er_values {
@@ -152,6 +159,11 @@ struct er_row {
     er_values one;      /* of one row                                                           */
     uint64_t shape;     /* hash of the program: a saved state depends on it                     */
 };
+enum { ER_ROW_SMALL = 88 };
+ER_SIZES(struct er_row, 136, ER_ROW_SMALL);
+
+/* What er_row_init() needs, in .used and .small; zeros if the program is out of range. */
+er_arena er_row_count(const er_row_program *p);
 
 int er_row_state_ok(const er_row *r, const unsigned char *state);
 void er_row_carve_values(const er_row *r, er_values *v, uint32_t n, er_arena *a);

@@ -241,7 +241,7 @@ er_status er_row_columns(er_row *r, const er_column *columns, uint64_t n_rows, f
         const er_status status = column_check(&columns[f], r->p.fields[f].kind, n_rows);
         if (status != ER_OK) return status;
     }
-    er_arena arena = {mem, 0};
+    er_arena arena = {.base = mem};
     er_values v;
     er_row_carve_values(r, &v, ER_BLOCK, &arena);
     for (uint64_t row = 0; row < n_rows; row += v.n) {

@@ -77,7 +77,7 @@ void er_words_carve(er_words *w, uint32_t most, er_arena *a)
     uint32_t slots = 2;
     while (slots < 2 * most) slots *= 2;
     w->mask = slots - 1;
-    w->slots = er_carve(a, slots * sizeof *w->slots);
+    w->slots = er_carve_both(a, slots * sizeof *w->slots, (size_t)slots * ER_SLOT_SMALL);
 }
 
 void er_words_init(er_words *w, uint64_t seed)

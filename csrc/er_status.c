@@ -28,12 +28,15 @@ er_status er_fpu_check(void)
     return float_out | double_out | float_in ? ER_EFPU : ER_OK;
 }
 
-void *er_carve(er_arena *a, size_t bytes)
+void *er_carve_both(er_arena *a, size_t bytes, size_t small)
 {
     unsigned char *piece = a->base ? a->base + a->used : NULL;
     a->used += (bytes + 7) & ~(size_t)7;
+    a->small += (small + 7) & ~(size_t)7;
     return piece;
 }
+
+void *er_carve(er_arena *a, size_t bytes) { return er_carve_both(a, bytes, bytes); }
 
 /* Xor, rotate, multiply by an odd number: each step is a bijection of h, so one changed word always
  * shows. Not a defence against a forger: bundles and states are protected by their owners. */

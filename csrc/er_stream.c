@@ -48,18 +48,23 @@ static void carve(er_stream *s, const er_config *c, er_arena *a)
     s->block_bytes = a->used - start;
     er_feed_carve_made(&s->feed, c->program, a);
     s->scratch = er_carve(a, er_model_size(c->model));
-    s->row = c->rows ? er_carve(a, er_row_size(c->rows)) : NULL;
+    const er_arena row = c->rows ? er_row_count(c->rows) : (er_arena){0};
+    s->row = c->rows ? er_carve_both(a, row.used, row.small) : NULL;
     er_windows_carve(&s->windows, c->program, a);
 }
 
-size_t er_stream_size(const er_config *c)
+static er_arena count_of(const er_config *c)
 {
-    if (config_check(c) != ER_OK) return 0;
+    if (config_check(c) != ER_OK) return (er_arena){0};
     er_stream s;
-    er_arena count = {NULL, (sizeof s + 7) / 8 * 8};
+    er_arena count = {.used = (sizeof s + 7) / 8 * 8, .small = ER_STREAM_SMALL};
     carve(&s, c, &count);
-    return count.used;
+    return count;
 }
+
+size_t er_stream_size(const er_config *c) { return count_of(c).used; }
+
+size_t er_stream_size_32(const er_config *c) { return count_of(c).small; }
 
 #define HASH(h, value) er_hash(h, &(value), sizeof(value))
 
@@ -97,7 +102,7 @@ er_status er_stream_init(er_stream **out, const er_config *c, void *mem, size_t 
     if (size < er_stream_size(c)) return ER_ENOSPC;
     er_stream *s = mem;
     memset(s, 0, sizeof *s);
-    er_arena arena = {mem, (sizeof *s + 7) / 8 * 8};
+    er_arena arena = {.base = mem, .used = (sizeof *s + 7) / 8 * 8};
     carve(s, c, &arena);
     memset(s->state, 0, s->block_bytes);
     er_votes_reset(&s->state->votes);

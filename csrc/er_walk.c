@@ -23,7 +23,7 @@ size_t er_walk_size(const er_program *p)
 {
     if (er_program_check(p, NULL) != ER_OK) return 0;
     er_walk w;
-    er_arena count = {NULL, (sizeof w + 7) / 8 * 8};
+    er_arena count = {.used = (sizeof w + 7) / 8 * 8};
     carve(&w, p, &count);
     return count.used;
 }
@@ -35,7 +35,7 @@ er_status er_walk_init(er_walk **out, const er_program *p, void *mem, size_t siz
     if (!out || !mem || (uintptr_t)mem % 8) return ER_EINVAL;
     if (size < er_walk_size(p)) return ER_ENOSPC;
     er_walk *w = mem;
-    er_arena arena = {mem, (sizeof *w + 7) / 8 * 8};
+    er_arena arena = {.base = mem, .used = (sizeof *w + 7) / 8 * 8};
     carve(w, p, &arena);
     er_windows_init(&w->windows);
     er_feed_init(&w->feed, p);

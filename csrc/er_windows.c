@@ -56,7 +56,8 @@ static void carve_plans(er_windows *w, const er_pace *pace, er_arena *a)
     uint16_t plan_of[ER_MAX_LANES];
     for (uint32_t c = 0; c < er_program_lanes(p); c++)
         if (needs_of(p, c) & ER_NEED_SPECTRUM) w->n_plans += plan_owner(p, pace, c) == c;
-    w->plans = er_carve(a, w->n_plans * sizeof *w->plans);
+    w->plans =
+        er_carve_both(a, w->n_plans * sizeof *w->plans, (size_t)w->n_plans * ER_SPECTRUM_SMALL);
     for (uint32_t c = 0, next = 0; c < er_program_lanes(p); c++) {
         if (!(needs_of(p, c) & ER_NEED_SPECTRUM)) continue;
         const uint32_t owner = plan_owner(p, pace, c);
@@ -78,20 +79,22 @@ void er_windows_carve(er_windows *w, const er_program *p, er_arena *a)
     er_program_paces(p, pace, &none);
     memset(w, 0, sizeof *w);
     w->p = p;
-    w->kernel = er_carve(a, p->n_features * sizeof *w->kernel);
+    w->kernel = er_carve_both(a, p->n_features * sizeof *w->kernel,
+                              (size_t)p->n_features * ER_POINTER_SMALL);
     w->order = er_carve(a, p->n_features * sizeof *w->order);
-    w->lanes = er_carve(a, er_program_lanes(p) * sizeof *w->lanes);
-    er_arena states = {NULL, 0};
+    w->lanes = er_carve_both(a, er_program_lanes(p) * sizeof *w->lanes,
+                             (size_t)er_program_lanes(p) * ER_LANE_SMALL);
+    er_arena states = {0};
     for (uint32_t pass = 0; pass < 2; pass++) {
         /* first how many bytes the states of all filters take, then where they are */
         if (pass == 1) {
             w->filter_bytes = states.used;
             w->filter_state = er_carve(a, states.used);
-            states = (er_arena){w->filter_state, 0};
+            states = (er_arena){.base = w->filter_state};
         }
         for (uint32_t c = 0; c < er_program_lanes(p); c++) {
             er_lane lane = lane_of(p, pace, c);
-            er_arena count = {NULL, 0};
+            er_arena count = {0};
             if (pass == 1) lane.row = er_carve(a, 2u * lane.pace.n * sizeof *lane.row);
             if (lane.kernel) {
                 const er_filter *f = &p->filters[c - p->n_channels];
@@ -381,7 +384,7 @@ er_status er_features_batch(const er_program *p, const float *x, uint64_t n_fram
     const uint64_t rows = er_features_rows(p, n_frames);
     if ((!x && n_frames) || (!out && rows)) return ER_EINVAL;
     if (out_rows < rows || size < er_features_size(p)) return ER_ENOSPC;
-    er_arena arena = {mem, 0};
+    er_arena arena = {.base = mem};
     er_windows w;
     er_windows_carve(&w, p, &arena);
     er_windows_init(&w);

@@ -51,7 +51,7 @@ def _told(bundle: Bundle) -> str:
 
 def _header(bundle: Bundle, name: str, *, summary: bool) -> str:
     program, big = program_of(bundle), name.upper()
-    nbytes = _stream_bytes(bundle, summary=summary)
+    stream = stream_for(bundle, open_engine(bundle), summary=summary)
     return f"""\
 /* {name}.h - {_told(bundle)}.
  * Made by `edge-runtime export-c`; changes belong into the bundle. */
@@ -67,7 +67,7 @@ enum {{
     {big}_LABELS = {len(bundle.manifest.labels)},
     {big}_WINDOW = {program.window_frames}, /* frames */
     {big}_HOP = {program.hop_frames},
-    {big}_BYTES = {nbytes} /* of a stream, at most */
+    {big}_BYTES = sizeof(void *) == 4 ? {stream.nbytes_32} : {stream.nbytes} /* of a stream */
 }};
 
 extern const char *const {name}_labels[{big}_LABELS];
@@ -78,12 +78,6 @@ er_status {name}_open(er_stream **out, void *mem, size_t size);
 
 #endif
 """
-
-
-def _stream_bytes(bundle: Bundle, *, summary: bool) -> int:
-    """On a machine of 64 bits, where pointers are widest."""
-    engine = open_engine(bundle)
-    return stream_for(bundle, engine, summary=summary).nbytes
 
 
 def _source(bundle: Bundle, name: str, *, summary: bool) -> str:

@@ -246,7 +246,7 @@ static void test_a_config_out_of_range_is_refused(void)
     static const float equal[] = {0, 0, 1}, bad[] = {0, 1, __builtin_inff()};
     const er_model narrow = {.n_features = 1, .n_outputs = CLASSES};
     const er_model other = {.n_features = 2, .n_outputs = 1};
-    CHECK(er_stream_size(NULL) == 0);
+    CHECK(er_stream_size(NULL) == 0 && er_stream_size_32(NULL) == 0);
     NO_STREAM(g.c.policy = NULL);
     NO_STREAM(g.policy.n_classes = 0);
     NO_STREAM(g.policy.n_classes = 65);

@@ -41,7 +41,7 @@ static unsigned char *start(rig *g)
 {
     const size_t size = er_features_size(&g->p);
     unsigned char *mem = malloc(size);
-    er_arena a = {mem, 0};
+    er_arena a = {.base = mem};
     CHECK(size > 0 && size <= sizeof g->block);
     memset(mem, 0xa5, size);
     er_windows_carve(&g->w, &g->p, &a);

@@ -42,7 +42,7 @@ static void plain_sort(float *v, uint32_t n)
 
 static void check_all(uint64_t *rng, uint32_t n, int kind)
 {
-    er_arena arena = {(unsigned char *)memory, 0};
+    er_arena arena = {.base = (unsigned char *)memory};
     er_ranks r;
     er_ranks_carve(&r, n, &arena);
     CHECK(arena.used <= sizeof memory);

@@ -21,6 +21,7 @@ static er_stream *make(const er_program *p, const er_row_program *r)
     void *mem = malloc(size);
     er_stream *s = NULL;
     CHECK(size > 0 && er_stream_init(&s, &c, mem, size) == ER_OK);
+    CHECK(sizeof mem == 4 ? er_stream_size_32(&c) == size : er_stream_size_32(&c) < size);
     return s;
 }
 

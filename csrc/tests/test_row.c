@@ -496,7 +496,7 @@ static void test_words_are_found_exactly_and_hashed_as_published(void)
     char text[64];
     er_words_carve(&w, 300, &count);
     void *mem = malloc(count.used);
-    er_arena arena = {mem, 0};
+    er_arena arena = {.base = mem};
     er_words_carve(&w, 300, &arena);
     er_words_init(&w, 3);
     char *kept[300];
@@ -525,7 +525,7 @@ static void test_words_are_found_exactly_and_hashed_as_published(void)
 static void test_texts_that_differ_in_their_middle_alone_are_not_taken_for_each_other(void)
 {
     uint64_t memory[32];
-    er_arena arena = {(unsigned char *)memory, 0};
+    er_arena arena = {.base = (unsigned char *)memory};
     char text[] = "head, middle ., its tail", word[] = "head, middle ., its tail";
     const er_text asked = {text, sizeof text - 1};
     er_words w;

@@ -94,6 +94,11 @@ class Stream:
         row = lib.er_stream_row(self._handle)
         self._rows = Rows(self._program, within=(row, lib.er_stream_cells(self._handle))) if row else None
 
+    @property
+    def nbytes_32(self) -> int:
+        """What `nbytes` is where pointers have 32 bits, as on a Cortex-M or an armv7 [bytes]."""
+        return int(lib.er_stream_size_32(self._config))
+
     def _misfit(self, n_features: int) -> ContractError:
         model = self._model
         if model and (model.n_features, model.n_outputs) != (n_features, self._n_classes):

@@ -117,6 +117,12 @@ V3 = Target(name="x86-64-v3-gcc", compiler="gcc", flags=("-march=x86-64-v3",), c
 AARCH64 = Target(
     name="aarch64-gcc", compiler="aarch64-linux-gnu-gcc", flags=("-static",), runner=("qemu-aarch64-static",)
 )
+ARMV7 = Target(
+    name="armv7-gcc",
+    compiler="arm-linux-gnueabihf-gcc",
+    flags=("-march=armv7-a+fp", "-mfloat-abi=hard", "-static"),
+    runner=("qemu-arm-static",),
+)
 M4 = board("cortex-m4f", "mps2-an386", (0, 0x20000000), "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16")
 M33 = board("cortex-m33", "mps2-an505", (0x10000000, 0x38000000), "-mcpu=cortex-m33", "-mfpu=fpv5-sp-d16")
 TARGETS = (
@@ -127,12 +133,7 @@ TARGETS = (
     CLANG,
     Target(name="x86-64-v3-clang", compiler="clang", flags=("-march=x86-64-v3",), cpu=V3.cpu),
     AARCH64,
-    Target(
-        name="armv7-gcc",
-        compiler="arm-linux-gnueabihf-gcc",
-        flags=("-march=armv7-a+fp", "-mfloat-abi=hard", "-static"),
-        runner=("qemu-arm-static",),
-    ),
+    ARMV7,
     Target(name="riscv64-gcc", compiler="riscv64-linux-gnu-gcc", flags=("-static",), runner=("qemu-riscv64-static",)),
     M4,
     M33,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.csrc import cost
-from tests.csrc.targets import CSRC, HOST, M4, M33, Target, need
+from tests.csrc.targets import ARMV7, CSRC, HOST, M4, M33, Target, need
 
 SLACK = {"code_bytes": 0.10}
 ELSE = 0.05
@@ -30,6 +30,19 @@ def test_a_target_costs_what_its_gates_say(target: Target, tmp_path: Path) -> No
         if abs(getattr(found, name) - getattr(gate, name)) > SLACK.get(name, ELSE) * getattr(gate, name)
     }
     assert not off, f"{target.name}: {off}. If it is meant: python -m tests.csrc.cost"
+
+
+@pytest.mark.parametrize("target", [ARMV7, M4, M33], ids=lambda target: target.name)
+def test_this_machine_knows_what_a_stream_takes_where_pointers_have_32_bits(target: Target, tmp_path: Path) -> None:
+    """Of the standard program, of records, and of one program of every operator: to the byte."""
+
+    def lines(of: Target) -> list[list[str]]:
+        return [line.split() for line in of.run(of.build(CSRC / "tests" / "sizes.c", tmp_path / of.name, "-O0"))]
+
+    here, there = lines(HOST), lines(target)
+    assert len(here) > 70
+    assert [(name, small) for name, _, small in here] == [(name, small) for name, small, _ in there]
+    assert all(int(wide) > int(small) for _, wide, small in here)
 
 
 def test_the_document_is_made_from_the_gates() -> None:

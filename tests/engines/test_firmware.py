@@ -145,10 +145,25 @@ def native_status(name: str) -> int:
     return int(found[1])
 
 
-def test_the_memory_that_the_header_names_is_what_a_stream_takes(bundle: Bundle) -> None:
+@pytest.mark.parametrize(
+    "target", [HOST, pytest.param(M4, marks=pytest.mark.system), pytest.param(M33, marks=pytest.mark.system)], ids=str
+)
+def test_the_memory_that_the_header_names_is_what_a_stream_takes(
+    bundle: Bundle, library: Library, target: Target, tmp_path: Path
+) -> None:
+    """To the byte: with 8 less it does not open."""
+    frames, _ = signal(77, 1)
+    source = written(tmp_path, firmware.export_c(bundle), frames)
+    assert target.run(build(target, source, library)) == ["open 0"]
+    source.write_text(source.read_text().replace("memory, sizeof memory", "memory, sizeof memory - 8"))
+    assert target.run(build(target, source, library)) == [f"open {native_status('ER_ENOSPC')}"]
+
+
+def test_a_stream_that_counts_nothing_takes_less(bundle: Bundle) -> None:
     least, most = (firmware.export_c(bundle, summary=on)["demo_pump.h"] for on in (False, True))
-    sizes = [int(re.findall(r"DEMO_PUMP_BYTES = (\d+)", text)[0]) for text in (least, most)]
-    assert sizes[0] < sizes[1]
+    sizes = [[int(n) for n in re.findall(r"_BYTES = .* \? (\d+) : (\d+)", text)[0]] for text in (least, most)]
+    assert sizes[0][0] < sizes[1][0] < sizes[1][1]
+    assert sizes[0][0] < sizes[0][1]
 
 
 ROWS = r"""
