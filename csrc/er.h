@@ -157,7 +157,7 @@ typedef struct er_policy {
     uint8_t k;          /* votes a label needs among the last n windows, 1..n        */
     uint8_t n;          /* windows that vote, 1..16                                  */
     uint16_t hold;      /* windows a label stays before another or abstain, 0..65535 */
-    uint32_t threshold_ppm[ER_MAX_CLASSES]; /* least score of a vote [1e-6], 0..1000000 */
+    uint32_t threshold_ppm[ER_MAX_CLASSES]; /* least score of a vote [1e-6], 0..1000000, 0: any */
 } er_policy;
 
 /* ---- summary -------------------------------------------------------------- */

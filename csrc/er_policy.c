@@ -1,6 +1,7 @@
 /* er_policy.c - from scores to a label: threshold, k of n votes, hold.
  *
- * vote:  the first greatest score; abstain if it is below its class's threshold.
+ * vote:  the first greatest score; abstain if it is below its class's threshold (0: none asked, as
+ *        decision values and minus distances may be negative).
  * label: the class with at least k of the last n votes (most votes; equal: voted for last), else
  *        abstain. A label stays at least `hold` windows before another or abstain replaces it;
  *        abstain itself is replaced at once.
@@ -51,7 +52,8 @@ int er_policy_vote(const er_policy *p, const double *scores, int32_t *vote, floa
     for (uint32_t c = 0; c < p->n_classes; c++)
         if (c != best && scores[c] > second) second = scores[c];
     *margin = scores[best] > second ? (float)(scores[best] - second) : 0.0f;
-    if (scores[best] * 1e6 >= (double)p->threshold_ppm[best]) *vote = (int32_t)best;
+    const uint32_t least = p->threshold_ppm[best];
+    if (least == 0 || scores[best] * 1e6 >= (double)least) *vote = (int32_t)best;
     return 1;
 }
 

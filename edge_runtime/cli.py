@@ -146,7 +146,7 @@ def _show(args: argparse.Namespace) -> int:
     manifest = bundle.manifest
     print(f"bundle    {bundle.digest}")
     print(f"name      {manifest.name} version {manifest.version}, {manifest.engine} {manifest.precision}")
-    print(f"labels    {', '.join(manifest.labels)}")
+    print(f"{manifest.task:<9} {', '.join(manifest.labels)}")
     print(f"program   {manifest.program_digest}")
     lineage = manifest.lineage
     print(f"dataset   {lineage.dataset} version {lineage.dataset_version} {lineage.dataset_digest}")

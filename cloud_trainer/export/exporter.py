@@ -18,6 +18,7 @@ from cloud_trainer.export.baseline import baseline_of
 from cloud_trainer.export.decide import decide_rows
 from cloud_trainer.export.models import Models, Progress, make_models
 from cloud_trainer.export.rows import spread
+from cloud_trainer.task import task_of
 from edge_runtime.contract.baseline import Baseline
 from edge_runtime.contract.bundle import Bundle, members_of, pack
 from edge_runtime.contract.golden import Golden
@@ -98,7 +99,7 @@ def export(
     members = {
         "program.json": run.program.to_bytes(),
         **models.members,
-        "baseline.json": _baseline(table, models, policy, test if len(test) >= ENOUGH else None).to_bytes(),
+        "baseline.json": _baseline(table, run.labels, models, policy, test if len(test) >= ENOUGH else None).to_bytes(),
         "golden.json": _golden(run.x_test, models, policy).to_bytes(),
     }
     draft = _manifest(run, models, members, name=name, version=version, policy=policy)
@@ -141,6 +142,7 @@ def _manifest(
         budget=Budget(state_bytes=0, model_bytes=0, memory_bytes=0, latency_us=0, record_bytes_day=0),
         evidence=tuple(models.evidence),
         members=members_of(members),
+        task="values" if task_of(run.estimator) == "values" else "labels",
         extra={"why": models.why},
     )
 
@@ -149,21 +151,27 @@ def _bundle(manifest: Manifest, members: dict[str, bytes]) -> Bundle:
     return Bundle(manifest=manifest, manifest_bytes=manifest.to_bytes(), members=members)
 
 
-def _baseline(table: FeatureTable, models: Models, policy: Policy, test: npt.NDArray[np.int64] | None) -> Baseline:
+def _baseline(
+    table: FeatureTable,
+    names: Sequence[str],
+    models: Models,
+    policy: Policy,
+    test: npt.NDArray[np.int64] | None,
+) -> Baseline:
     """Features of all windows; scores and labels of those that the model did not see, where they are enough."""
     rows = np.arange(len(table.x)) if test is None else test
     recording = np.asarray(table.recording)
     rows = rows[np.lexsort((table.window[rows], recording[rows]))]
     scores = models.scores(np.ascontiguousarray(table.x[rows]))
     labels, _ = decide_rows(policy, scores, recording[rows].tolist())
-    n_labels = len(table.labels)
+    n_labels = len(names)
     return baseline_of(
         features=table.x,
         feature_names=[feature.name for feature in table.program.features],
         recording=table.recording,
         window=table.window,
         scores=scores,
-        score_names=table.labels,
+        score_names=names,
         score_rows=rows,
         label_counts=np.bincount(np.where(labels < 0, n_labels, labels), minlength=n_labels + 1).tolist(),
     )
@@ -171,7 +179,10 @@ def _baseline(table: FeatureTable, models: Models, policy: Policy, test: npt.NDA
 
 def _golden(x_test: npt.NDArray[np.float32], models: Models, policy: Policy) -> Golden:
     """Test rows with the answers of the form that will run; each row is a stream of its own."""
-    rows = spread(x_test, GOLDEN_ROWS)
+    whole = x_test[np.isfinite(x_test).all(axis=1)]
+    if not len(whole):
+        raise ContractError("golden: every test row has a missing value", hint="record a test group without holes")
+    rows = spread(whole, GOLDEN_ROWS)
     scores = np.concatenate([models.scores(row[None]) for row in rows])
     _, votes = decide_rows(policy, scores, range(len(rows)))
     return Golden(
@@ -243,7 +254,7 @@ def describe(bundle: Bundle) -> Sequence[str]:
         f"name      {m.name} version {m.version}",
         f"engine    {m.engine}, {m.precision}",
         *(f"          {why[key]}" for key in sorted(why)),
-        f"labels    {', '.join(m.labels)}",
+        f"{m.task:<9} {', '.join(m.labels)}",
         f"program   {m.program_digest}",
         f"dataset   {lineage.dataset} version {lineage.dataset_version} {lineage.dataset_digest}",
         f"run       {lineage.run_id}",

@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from cloud_trainer.export import graph, parity
 from cloud_trainer.export.erm import erm_bytes
-from cloud_trainer.export.native_forms import native_form
+from cloud_trainer.export.native_forms import check_exportable, native_form
 from cloud_trainer.export.onnx_float import float_model
 from cloud_trainer.export.onnx_int8 import best_int8, int8_steps
-from cloud_trainer.export.parity import Form
-from cloud_trainer.export.rows import F32, Rows, Scores, parity_rows, search_of, spread
+from cloud_trainer.export.parity import Form, Rule
+from cloud_trainer.export.rows import F32, MAX_TEST, Rows, Scores, parity_rows, spread
 from cloud_trainer.export.steps import Model
-from cloud_trainer.export.trainer import trainer_scores
+from cloud_trainer.export.trainer import is_float32, search_of, trainer_scores
+from cloud_trainer.task import task_of
 from edge_runtime import native
 from edge_runtime.engines import OrtEngine
 from edge_runtime.errors import ContractError
@@ -79,14 +80,25 @@ def make_models(run: Run, *, model_limit: int | None = None, progress: Progress 
     steps = _native_form(run)
     made, forms, ort = _forms(run, steps)
     tell("looking for rows where rounding shows", 1, 4)
-    rows = parity_rows(run.x_test, model=steps, search=search_of(run.estimator))
+    search = search_of(run.estimator)
+    rule = _rule(run, search)
+    rows = parity_rows(run.x_test, model=steps, search=search, is_values=rule.is_values, unit=rule.unit)
     tell(f"asking the trainer about {sum(len(r.x) for r in rows)} rows, one at a time", 2, 4)
     kinds = [(kind, trainer_scores(run.estimator, kind.x)) for kind in rows]
     tell("checking parity", 3, 4)
-    evidence = parity.check(forms, kinds, labels=run.labels)
+    evidence = parity.check(forms, kinds, rule)
     _check_evidence(evidence, forms, rows)
     tell("checking parity", 4, 4)
     return _with_int8(run, replace(made, evidence=evidence), ort, kinds[0][1], model_limit=model_limit)
+
+
+def _rule(run: Run, search: Scores) -> Rule:
+    """Probabilities range over 1; decision values, distances and values over what the test rows give."""
+    unit = (
+        1.0 if hasattr(run.estimator, "predict_proba") else float(np.ptp(search(spread(run.x_test, MAX_TEST)))) or 1.0
+    )
+    sums = parity.SUMS32 if is_float32(run.estimator) else parity.SUMS
+    return Rule(labels=run.labels, is_values=task_of(run.estimator) == "values", unit=unit, sums=sums)
 
 
 def _native_form(run: Run) -> Model | None:
@@ -95,7 +107,13 @@ def _native_form(run: Run) -> Model | None:
     scikit-learn's trees answer one that they never saw, but on a device it is a fault, and the vote abstains.
     """
     steps = native_form(run.estimator)
-    return steps and replace(steps, takes_nan=steps.takes_nan and bool(np.isnan(run.x_train).any()))
+    if steps is None:
+        if not hasattr(run.estimator, "predict_proba"):
+            check_exportable(run.estimator)
+        return None
+    if steps.n_outputs != len(run.labels):
+        raise ContractError(f"run {run.run_id}: the model gives {steps.n_outputs} scores for {len(run.labels)} labels")
+    return replace(steps, takes_nan=steps.takes_nan and bool(np.isnan(run.x_train).any()))
 
 
 def _forms(run: Run, steps: Model | None) -> tuple[Models, list[Form], OrtEngine]:
@@ -130,15 +148,13 @@ def _forms(run: Run, steps: Model | None) -> tuple[Models, list[Form], OrtEngine
 
 def _check_run(run: Run) -> None:
     classes = np.asarray(getattr(run.estimator, "classes_", ()))
-    if classes.tolist() != list(range(len(run.labels))):
+    if task_of(run.estimator) == "labels" and classes.tolist() != list(range(len(run.labels))):
         missing = [label for i, label in enumerate(run.labels) if i not in classes]
         raise ContractError(
             f"run {run.run_id}: the estimator has classes {classes.tolist()}, labels are 0..{len(run.labels) - 1}"
             + (f"; not in training: {', '.join(missing)}" if missing else ""),
             hint="record the missing label in more groups, or put it into labels.ignore",
         )
-    if not hasattr(run.estimator, "predict_proba"):
-        raise ContractError(f"{type(run.estimator).__name__} has no predict_proba: a bundle needs scores")
     if not len(run.x_test):
         raise ContractError(
             f"run {run.run_id}: no test rows: parity cannot be shown", hint="enlarge split.test_fraction"

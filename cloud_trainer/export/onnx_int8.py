@@ -54,12 +54,12 @@ def best_int8(estimator: Any, calibration: F32, *, scores_of: Callable[[bytes], 
     Raises:
         ContractError: As `int8_model`.
     """
+    if int8_model(estimator, calibration) is None:
+        return None
     want = estimator.predict_proba(calibration.astype(np.float64))
     best, least = None, np.inf
     for balance, keep in itertools.product(BALANCES, KEEPS):
         model = int8_model(estimator, calibration, keep=keep, balance=balance)
-        if model is None:
-            return None
         data = graph.model_bytes(model)
         apart = float(np.abs(scores_of(data) - want).mean())
         if apart < least:

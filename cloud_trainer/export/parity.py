@@ -1,7 +1,7 @@
 """The parity check: does what leaves decide as what was trained. One rule: no bundle without it, and no way around it.
 
-Trees: every label equal, and every score to the rounding of float64. Other models: a label may differ only where
-the trainer's own margin is at most 1e-5.
+Trees: every label equal, and every score to the rounding of their sums. Other models: a label may differ only where
+the trainer's own margin is at most 1e-5 of the score range; values, by as much of the value or of their range.
 int8 is another model by intent: it may differ in 0.5 % of labels and lose 0.5 points of accuracy.
 """
 
@@ -20,6 +20,7 @@ from edge_runtime.errors import ContractError
 F64 = npt.NDArray[np.float64]
 ROUNDING: Final = 1e-5  # margin below which a float model may choose another label
 SUMS: Final = 1e-12  # rounding of a float64 sum of trees and its softmax
+SUMS32: Final = 1e-5  # of sums and links in float32, where the trainer itself has those
 HINT: Final = "no bundle was written; choose another estimator of the project file, or report this as a bug"
 INT8_LABELS: Final = 0.005  # fraction of labels
 INT8_ACCURACY: Final = 0.005
@@ -42,23 +43,40 @@ class Form:
     scores: Scores
 
 
-def check(forms: Sequence[Form], kinds: Sequence[tuple[Rows, F64]], *, labels: Sequence[str]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What may differ.
+
+    Attributes:
+        labels: Names of the labels, or of the values.
+        is_values: There is no label: values are compared.
+        unit: The score range: 1 of probabilities.
+        sums: Most that a score of trees may be off, of its size if that is above 1.
+    """
+
+    labels: Sequence[str]
+    is_values: bool = False
+    unit: float = 1.0
+    sums: float = SUMS
+
+
+def check(forms: Sequence[Form], kinds: Sequence[tuple[Rows, F64]], rule: Rule) -> list[dict[str, Any]]:
     """The evidence table: one row for each form and kind of rows.
 
     Args:
         forms: What leaves.
         kinds: Rows, and the trainer's scores of each alone.
-        labels: Names, for the error.
+        rule: What may differ.
 
     Raises:
-        ContractError: A label differs where it may not; shows the worst rows.
+        ContractError: A label or a value differs where it may not; shows the worst rows.
     """
     table = []
     for form in forms:
         for rows, want in kinds:
             have = form.scores(rows.x)
-            table.append(_evidence(form, rows, want, have))
-            _refuse(form, rows, want, have, labels=labels)
+            table.append(_evidence(form, rows, want, have, is_values=rule.is_values))
+            _refuse(form, rows, want, have, rule)
     return table
 
 
@@ -76,7 +94,8 @@ def check_int8(
     """
     differ = scores.argmax(axis=1) != want.argmax(axis=1)
     lost = float((float_scores.argmax(axis=1) == y).mean() - (scores.argmax(axis=1) == y).mean())
-    row = _row(name, "1", "test", want, scores) | {"accuracy_lost": round(lost, 6)}
+    row = {"form": name, "batch": "1", "kind": "test", "rows": len(want), **_differing(want, scores)}
+    row["accuracy_lost"] = round(lost, 6)
     why = ""
     if differ.mean() > INT8_LABELS:
         why = f"{differ.mean():.2%} of labels differ, at most {INT8_LABELS:.1%} may"
@@ -85,32 +104,36 @@ def check_int8(
     return row, why
 
 
-def _evidence(form: Form, rows: Rows, want: F64, have: F64) -> dict[str, Any]:
+def _evidence(form: Form, rows: Rows, want: F64, have: F64, *, is_values: bool) -> dict[str, Any]:
     if have.shape != want.shape or not np.isfinite(have).all():
         raise ContractError(f"parity: {form.name}: scores {have.shape} are not finite {want.shape}")
-    return _row(form.name, form.batch, rows.kind, want, have)
+    row = {"form": form.name, "batch": form.batch, "kind": rows.kind, "rows": len(want)}
+    return row | (_apart(want, have) if is_values else _differing(want, have))
 
 
-def _row(name: str, batch: str, kind: str, want: F64, have: F64) -> dict[str, Any]:
+def _apart(want: F64, have: F64) -> dict[str, Any]:
+    return {"max_score_diff": float(np.abs(have - want).max())}
+
+
+def _differing(want: F64, have: F64) -> dict[str, Any]:
     differ = have.argmax(axis=1) != want.argmax(axis=1)
-    return {
-        "form": name,
-        "batch": batch,
-        "kind": kind,
-        "rows": len(want),
-        "labels_differ": int(differ.sum()),
-        "max_score_diff": float(np.abs(have - want).max()),
-        "margin": float(margins(want)[differ].max(initial=0.0)),
-    }
+    margin = float(margins(want)[differ].max(initial=0.0))
+    return {"labels_differ": int(differ.sum()), **_apart(want, have), "margin": margin}
 
 
-def _refuse(form: Form, rows: Rows, want: F64, have: F64, *, labels: Sequence[str]) -> None:
-    margin = margins(want)
+def _refuse(form: Form, rows: Rows, want: F64, have: F64, rule: Rule) -> None:
+    if not rule.is_values:
+        _refuse_labels(form, rows, want, have, rule)
+    if rule.is_values or form.is_exact:
+        _refuse_scores(form, rows, want, have, rule)
+
+
+def _refuse_labels(form: Form, rows: Rows, want: F64, have: F64, rule: Rule) -> None:
+    margin, labels = margins(want), rule.labels
     bad = have.argmax(axis=1) != want.argmax(axis=1)
     if not form.is_exact:
-        bad &= margin > ROUNDING
+        bad &= margin > ROUNDING * rule.unit
     if not bad.any():
-        _refuse_leaves(form, rows, want, have)
         return
     worst = sorted(np.flatnonzero(bad).tolist(), key=lambda i: -margin[i])[:3]
     shown = "; ".join(
@@ -125,14 +148,17 @@ def _refuse(form: Form, rows: Rows, want: F64, have: F64, *, labels: Sequence[st
     )
 
 
-def _refuse_leaves(form: Form, rows: Rows, want: F64, have: F64) -> None:
+def _refuse_scores(form: Form, rows: Rows, want: F64, have: F64, rule: Rule) -> None:
     """A wrong leaf seldom turns a whole forest's label, but it always shows in the scores."""
-    apart = np.abs(have - want).max(axis=1)
-    if form.is_exact and apart.max() > SUMS:
+    share, least = (rule.sums, 1.0) if form.is_exact else (ROUNDING, rule.unit)
+    size = np.maximum(least, np.abs(want).max(axis=1))
+    apart = np.abs(have - want).max(axis=1) / size
+    if apart.max() > share:
         row = int(apart.argmax())
+        what = "reach another leaf or sum" if form.is_exact else "have another value"
         raise ContractError(
-            f"parity: {form.name}, batch {form.batch}, {rows.kind} rows: {int((apart > SUMS).sum())} of {len(want)} "
-            f"reach another leaf or sum; worst: row {row}: a score is {apart[row]:.3g} off, {SUMS:g} may be",
+            f"parity: {form.name}, batch {form.batch}, {rows.kind} rows: {int((apart > share).sum())} of {len(want)} "
+            f"{what}; worst: row {row}: a score is {apart[row] * size[row]:.3g} off, {share * size[row]:.3g} may be",
             hint=HINT,
         )
 

@@ -37,13 +37,17 @@ class Rows:
     x: F32
 
 
-def parity_rows(x_test: F32, *, model: Model | None, search: Scores) -> list[Rows]:
-    """Every kind that fits the model, none empty.
+def parity_rows(
+    x_test: F32, *, model: Model | None, search: Scores, is_values: bool = False, unit: float = 1.0
+) -> list[Rows]:
+    """Every kind that fits the model, none empty; values have neither ties nor boundaries.
 
     Args:
         x_test: Rows of the test split, at least one.
         model: Its native form, if it has one.
         search: The trainer's scores in batches, good enough to look for rows.
+        is_values: It answers with values, not with a score a label.
+        unit: The score range.
     """
     rng = np.random.default_rng(_SEED)
     trees = list(model.trees()) if model is not None and model.is_trees else []
@@ -51,10 +55,10 @@ def parity_rows(x_test: F32, *, model: Model | None, search: Scores) -> list[Row
     kinds = [Rows("test", spread(x_test, most))]
     if trees:
         kinds.append(Rows("threshold", threshold_rows(trees, x_test, rng=rng)))
-        if any(tree.value.shape[1] > 1 for tree in trees):  # trees that vote
+        if not is_values and any(tree.value.shape[1] > 1 for tree in trees):  # trees that vote
             kinds.append(Rows("tied", tied_rows(x_test, search, rng=rng)))
-    else:
-        on, beside = boundary_rows(x_test, search, rng=rng)
+    elif not is_values:
+        on, beside = boundary_rows(x_test, search, rng=rng, clear=CLEAR * unit)
         kinds += [Rows("boundary", on), Rows("beside", beside)]
     if model is not None:
         kinds.append(Rows("extreme", extreme_rows(x_test, takes_nan=model.takes_nan, rng=rng)))
@@ -126,11 +130,13 @@ def _tied(x: F32, search: Scores) -> F32:
     return x[margins(search(x)) <= _TIE]
 
 
-def boundary_rows(x: F32, search: Scores, *, rng: np.random.Generator, most: int = MAX_NEAR) -> tuple[F32, F32]:
+def boundary_rows(
+    x: F32, search: Scores, *, rng: np.random.Generator, most: int = MAX_NEAR, clear: float = CLEAR
+) -> tuple[F32, F32]:
     """(rows on a boundary, rows beside it), each at most `most`.
 
     On: pairs of different labels as close as float32 allows, by bisection between two rows of the test split.
-    Beside: from each a step back into its own side, the shortest that has a margin of `CLEAR`.
+    Beside: from each a step back into its own side, the shortest that has a margin of `clear`.
     """
     pairs = rng.integers(len(x), size=(4 * most, 2))
     label = search(x).argmax(axis=1)
@@ -146,7 +152,7 @@ def boundary_rows(x: F32, search: Scores, *, rng: np.random.Generator, most: int
     beside = home
     for power in range(1, 24):
         step = _between(on, home, 0.5**power)
-        beside = np.where((margins(search(step)) >= CLEAR)[:, None], step, beside)
+        beside = np.where((margins(search(step)) >= clear)[:, None], step, beside)
     return on, beside
 
 
@@ -158,12 +164,3 @@ def margins(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Best score minus the second, of each row."""
     top = np.sort(scores, axis=1)
     return np.asarray(top[:, -1] - top[:, -2])
-
-
-def search_of(estimator: Any) -> Scores:
-    """The trainer's scores in batches."""
-
-    def scores(x: F32) -> npt.NDArray[np.float64]:
-        return np.asarray(estimator.predict_proba(x.astype(np.float64)), np.float64)
-
-    return scores

@@ -285,6 +285,10 @@ static void test_votes_thresholds_ties_and_hold(void)
     CHECK(er_policy_vote(&p, tie, &vote, &margin) && vote == 0 && margin == 0.0f);
     CHECK(er_policy_vote(&p, low, &vote, &margin) && vote == ER_ABSTAIN && margin > 0.09f);
     CHECK(er_policy_vote(&p, high, &vote, &margin) && vote == 1 && margin == 0.8f);
+    const er_policy any = {2, 1, 1, 0, {0, 0}};
+    const double negative[] = {-3.0, -2.0};
+    CHECK(er_policy_vote(&any, negative, &vote, &margin) && vote == 1 && margin == 1.0f);
+    CHECK(er_policy_vote(&p, negative, &vote, &margin) && vote == ER_ABSTAIN);
     er_votes_reset(&v);
     CHECK(er_policy_label(&p, &v, 0) == 0 && er_policy_label(&p, &v, 1) == 0);
     CHECK(er_policy_label(&p, &v, 1) == 1 && er_policy_label(&p, &v, 1) == 1);

@@ -35,6 +35,7 @@ MAX_MEMBER_BYTES: Final = 2**33 - 1
 MAX_CLASSES: Final = 64
 MAX_VOTES: Final = 16
 ENGINES: Final = ("native", "onnxruntime")
+TASKS: Final = ("labels", "values")
 PRECISIONS: Final = ("float64", "float32", "int8")
 REQUIRED: Final = ("program.json", "model.onnx", "baseline.json", "golden.json")
 """Members of every bundle."""
@@ -49,7 +50,7 @@ class Policy:
     """From scores to a label: threshold, then `k` of the last `n` windows, then hold.
 
     Attributes:
-        thresholds_ppm: Least score of a vote, one a class, 0..1000000.
+        thresholds_ppm: Least score of a vote, one a class, 0..1000000; 0: any, negative ones too.
         k: Votes that a label needs, 1..n.
         n: Windows that vote, 1..16.
         hold_windows: Windows that a new label stays at least, 0..65535.
@@ -152,7 +153,7 @@ class Manifest:
     Attributes:
         name: Id of the model.
         version: 1 or more.
-        labels: 1..64 names, unique, in the order of the scores.
+        labels: 1..64 names of the labels, or of the values; unique, in the order of the scores.
         program_digest: Of the feature program; equals the SHA-256 of member `program.json`.
         engine: "native" or "onnxruntime".
         precision: "float64", "float32" or "int8".
@@ -161,6 +162,7 @@ class Manifest:
         budget: What it needs.
         evidence: Rows of the parity table, JSON values.
         members: 1..16 files in the order of the container.
+        task: "labels": the policy decides from the scores; "values": the scores are the answer.
         extra: Fields of a newer minor version.
     """
 
@@ -175,6 +177,7 @@ class Manifest:
     budget: Budget
     evidence: tuple[dict[str, Any], ...]
     members: tuple[Member, ...]
+    task: str = "labels"
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -187,6 +190,7 @@ class Manifest:
         digest(self.program_digest, "manifest.program_digest")
         one_of(self.engine, "manifest.engine", ENGINES)
         one_of(self.precision, "manifest.precision", PRECISIONS)
+        one_of(self.task, "manifest.task", TASKS)
         if len(self.policy.thresholds_ppm) != len(self.labels):
             raise ContractError(
                 f"manifest.policy.thresholds_ppm: want {len(self.labels)} (one a label), "
@@ -227,7 +231,8 @@ class Manifest:
             "evidence": self.evidence,
             "members": [asdict(member) for member in self.members],
         }
-        return write_json("manifest", known, self.extra)
+        task = {} if self.task == "labels" else {"task": self.task}
+        return write_json("manifest", known | task, self.extra)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
@@ -259,9 +264,19 @@ class Manifest:
             lineage=take_part("lineage", Lineage),
             budget=take_part("budget", Budget),
             evidence=take_list("evidence", dict, 1024),
+            task=_task(known),
             members=tuple(_part(m, Member, "manifest.members") for m in take_list("members", dict, 16)),
             extra=known,
         )
+
+
+def _task(known: dict[str, Any]) -> str:
+    if "task" not in known:
+        return "labels"
+    task: str = take(known, "task", str, what="manifest")
+    if task == "labels":
+        raise wrong("manifest.task", "left out where it is 'labels'", task)
+    return task
 
 
 def _part(found: dict[str, Any], kind: type[P], what: str) -> P:

@@ -272,18 +272,19 @@ class Runner(threading.Thread):
 
     def _decided(self, decision: Decision, latency_us: int) -> None:
         loaded = self._loaded
+        is_values = loaded.bundle.manifest.task == "values"
+        if is_values:  # nothing to be unsure of: every window is worth as much
+            decision = decision._replace(margin=1.0)
         window = self._base_windows + decision.window
         time_ms = self._time_ms()
         over = self._period.observe(decision, loaded.stream, window=window, time_ms=time_ms, latency_us=latency_us)
         if self._sinks:
-            labels = loaded.labels
+            said = _values_of(decision, loaded) if is_values else _labels_of(decision, loaded)
             line = {
                 "stream": self.config.name,
                 "window": window,
                 "time_ms": time_ms,
-                "label": labels[decision.label] if decision.label >= 0 else None,
-                "vote": labels[decision.vote] if decision.vote >= 0 else None,
-                "margin": round(decision.margin, 6),
+                **said,
                 "bundle": loaded.digest[:12],
             }
             for sink in self._sinks:
@@ -452,6 +453,22 @@ class Runner(threading.Thread):
             source = open_source(self.config.source, rate_hz=program.rate_hz, channels=names)
         source.seek(self._frame())
         return source
+
+
+def _labels_of(decision: Decision, loaded: Loaded) -> dict[str, object]:
+    names = loaded.labels
+    return {
+        "label": names[decision.label] if decision.label >= 0 else None,
+        "vote": names[decision.vote] if decision.vote >= 0 else None,
+        "margin": round(decision.margin, 6),
+    }
+
+
+def _values_of(decision: Decision, loaded: Loaded) -> dict[str, object]:
+    """By name; None where the model was not asked."""
+    if decision.vote < 0:
+        return {"values": None}
+    return {"values": dict(zip(loaded.labels, loaded.stream.scores, strict=True))}
 
 
 def _clock_of(stream: Stream) -> Counter[str]:

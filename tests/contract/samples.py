@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,7 @@ MANIFEST = Manifest(
     members=members_of(MEMBERS),
 )
 SIGNATURES = (Signature(key_id="0011223344556677", sig="ab" * 64), Signature(key_id="8899aabbccddeeff", sig="cd" * 64))
+VALUES = replace(MANIFEST, labels=("rul", "wear"), task="values")
 BUNDLE = pack(MANIFEST, MEMBERS, SIGNATURES)
 HEADER = Header(
     device="pump-7", stream="motor", epoch=0x0123456789ABCDEF, bundle=MANIFEST.digest, program=PROGRAM.digest
@@ -243,6 +244,7 @@ DOCUMENTS = (
     _document("program", PROGRAM, is_json=True),
     _document("program", FULL, is_json=True, variant="-full"),
     _document("manifest", MANIFEST, is_json=True),
+    _document("manifest", VALUES, is_json=True, variant="-values"),
     _document("baseline", BASELINE, is_json=True),
     _document("golden", GOLDEN_VECTORS, is_json=True),
     _document("order", ORDER, is_json=True),

@@ -24,7 +24,7 @@ from edge_runtime.contract.document import FORMAT
 from edge_runtime.errors import ContractError
 from tests.contract.samples import CONTAINER, DOCUMENTS, GOLDEN, Document
 
-MAY_BE_LEFT_OUT = {"fields", "filters", "timing"}
+MAY_BE_LEFT_OUT = {"task", "fields", "filters", "timing"}
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.kind)
 FOLDER = Path(edge_runtime.contract.__file__).parent
 

@@ -84,6 +84,7 @@ LIMITS: list[tuple[Any, str, Any, str]] = [
     (MANIFEST, "program_digest", sha("x").upper(), "manifest.program_digest: want 64 lower-case hex"),
     (MANIFEST, "engine", "tensorrt", "manifest.engine: want native | onnxruntime, got 'tensorrt'"),
     (MANIFEST, "precision", "int4", "manifest.precision: want float64 | float32 | int8, got 'int4'"),
+    (MANIFEST, "task", "clusters", "manifest.task: want labels | values, got 'clusters'"),
     (MANIFEST, "members", MANIFEST.members[:-1], "manifest.members: 'golden.json' is missing"),
     (MANIFEST, "members", MANIFEST.members * 2, "manifest.members: 'program.json' stands twice"),
     (MANIFEST, "members", (*MANIFEST.members[:2], *MANIFEST.members[3:]), "'model.erm' is missing (engine native)"),

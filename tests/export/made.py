@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from cloud_trainer.datasets import DatasetVersion
 from cloud_trainer.features import FeatureTable
+from cloud_trainer.task import SIDES, task_of
 from cloud_trainer.training import Run
 from edge_runtime import native
 from edge_runtime.contract.manifest import Policy
@@ -83,10 +84,24 @@ def _dataset(program: Program, labels: tuple[str, ...]) -> DatasetVersion:
     )
 
 
+def _clusters(estimator: Any) -> int:
+    return int(next(v for key, v in estimator.get_params().items() if key.rpartition("__")[2] == "n_clusters"))
+
+
+def _labels(estimator: Any, y: npt.NDArray[Any]) -> tuple[str, ...]:
+    task = task_of(estimator)
+    if task == "values":
+        return tuple(f"value-{i}" for i in range(1 if y.ndim == 1 else y.shape[1]))
+    if task == "outliers":
+        return SIDES
+    n = _clusters(estimator) if task == "clusters" else int(y.max()) + 1
+    return tuple(f"label-{i}" for i in range(n))
+
+
 def trained(
     estimator: Any,
     x: F32,
-    y: I32,
+    y: npt.NDArray[Any],
     *,
     recording: list[str] | None = None,
     window: npt.NDArray[np.int64] | None = None,
@@ -97,7 +112,7 @@ def trained(
     test_groups = tuple(sorted(set(names))[-2:])
     test = np.isin(names, test_groups)
     program = program_of(x.shape[1])
-    labels = tuple(f"label-{i}" for i in range(int(y.max()) + 1))
+    labels = _labels(estimator, y)
     dataset = _dataset(program, labels)
     table = FeatureTable(
         x=x,

@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cloud_trainer.export import export, graph, models, onnx_float, parity, trees
-from cloud_trainer.export.parity import Form, check, check_int8
-from cloud_trainer.export.rows import Rows, boundary_rows, margins, search_of, threshold_rows, tied_rows
-from cloud_trainer.export.trainer import trainer_scores
+from cloud_trainer.export.parity import Form, Rule, check, check_int8
+from cloud_trainer.export.rows import Rows, boundary_rows, margins, threshold_rows, tied_rows
+from cloud_trainer.export.trainer import search_of, trainer_scores
 from edge_runtime.engines import OrtEngine
 from edge_runtime.errors import ContractError
 from tests.export.made import digits, policy, trained
@@ -192,24 +192,24 @@ def form(scores: Any, *, is_exact: bool) -> Form:
 def test_a_float_model_may_differ_only_within_rounding() -> None:
     near, far = [[0.5, 0.500004], [0.1, 0.9]], [[0.5, 0.50002], [0.1, 0.9]]
     other = form([[0.5, 0.4], [0.1, 0.9]], is_exact=False)
-    assert check([other], rows_of(near), labels="ab")[0]["labels_differ"] == 1
+    assert check([other], rows_of(near), Rule(labels="ab"))[0]["labels_differ"] == 1
     with pytest.raises(ContractError, match="1 of 2 labels differ, only rows with a margin of at most 1e-05 may"):
-        check([other], rows_of(far), labels="ab")
+        check([other], rows_of(far), Rule(labels="ab"))
 
 
 def test_a_tree_may_not_differ_at_all() -> None:
     with pytest.raises(ContractError, match=r"row 0: trainer 'b' by 4e-06, export 'a'"):
-        check([form([[0.5, 0.4]], is_exact=True)], rows_of([[0.5, 0.500004]]), labels="ab")
+        check([form([[0.5, 0.4]], is_exact=True)], rows_of([[0.5, 0.500004]]), Rule(labels="ab"))
 
 
 def test_a_tree_may_not_reach_another_leaf_even_if_the_label_stays() -> None:
     with pytest.raises(ContractError, match=r"1 of 2 reach another leaf or sum; worst: row 1: a score is 0\.1 off"):
-        check([form([[0.2, 0.8], [0.3, 0.7]], is_exact=True)], rows_of([[0.2, 0.8], [0.2, 0.8]]), labels="ab")
+        check([form([[0.2, 0.8], [0.3, 0.7]], is_exact=True)], rows_of([[0.2, 0.8], [0.2, 0.8]]), Rule(labels="ab"))
 
 
 def test_scores_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(ContractError, match="not finite"):
-        check([form([[np.nan, 0.4]], is_exact=True)], rows_of([[0.5, 0.4]]), labels="ab")
+        check([form([[np.nan, 0.4]], is_exact=True)], rows_of([[0.5, 0.4]]), Rule(labels="ab"))
 
 
 def test_int8_has_a_budget_of_labels_and_of_accuracy() -> None:

@@ -35,7 +35,8 @@ def model(policy: Policy, rows: list[list[float]]) -> list[tuple[int, int]]:
     label, age, out = ABSTAIN, 0, []
     for row in rows:
         best = int(np.argmax(row))
-        votes.insert(0, best if row[best] * 1e6 >= policy.thresholds_ppm[best] else ABSTAIN)
+        least = policy.thresholds_ppm[best]
+        votes.insert(0, best if least == 0 or row[best] * 1e6 >= least else ABSTAIN)
         recent = votes[: policy.n]
         count = Counter(vote for vote in recent if vote != ABSTAIN)
         most = max(count.values(), default=0)
@@ -47,7 +48,7 @@ def model(policy: Policy, rows: list[list[float]]) -> list[tuple[int, int]]:
     return out
 
 
-score = st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.5000001, 0.9, 1.0])
+score = st.sampled_from([-0.5, 0.0, 0.2, 0.25, 0.5, 0.5000001, 0.9, 1.0])
 
 
 @st.composite
@@ -101,6 +102,13 @@ def test_the_first_of_equal_scores_wins_and_a_threshold_is_reached_at_equality()
     (equal, below) = decide_all(policy, [[0.5, 0.5], [0.49, 0.49]])
     assert (equal.vote, equal.margin) == (0, 0.0)
     assert below.vote == ABSTAIN
+
+
+def test_a_threshold_of_0_asks_for_nothing() -> None:
+    """Decision values and minus distances may all be negative."""
+    (decision,) = decide_all(Policy(thresholds_ppm=(0, 0)), [[-3.0, -2.0]])
+    assert (decision.label, decision.margin) == (1, 1.0)
+    assert decide_all(Policy(thresholds_ppm=(1, 1)), [[-3.0, -2.0]])[0].label == ABSTAIN
 
 
 def test_margin_is_the_best_minus_the_second() -> None:

@@ -33,6 +33,11 @@ def signed(b: Builder, raw: Span) -> Span:
     return b.new(Pair(is_signed=True), raw, 2) if raw.n == 1 else raw
 
 
+def either_side(b: Builder, decision: Span) -> Span:
+    """[d, -d]: the scores of normal and outlier, of a decision that is negative for outliers."""
+    return b.new(Pair(is_signed=True), b.new(Unary(function="neg"), decision, 1), 2)
+
+
 def plain(_: Builder, raw: Span) -> Span:
     """As they are."""
     return raw

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cloud_trainer.export.native_forms import boosting, forests, from_lightgbm, from_xgboost, linear, meta, others
+from cloud_trainer.export.native_forms import boosting, ends, forests, from_lightgbm, from_xgboost, linear, meta, others
 from cloud_trainer.export.native_forms.form import SCALERS, Form, Source
 from cloud_trainer.export.steps import Builder, Model, Span
+from cloud_trainer.task import task_of
 from edge_runtime.errors import ContractError
 
 _FAMILIES: Final = (
@@ -66,12 +67,20 @@ def model_of(estimator: Any) -> Model:
 
 
 def native_form(estimator: Any) -> Model | None:
-    """`model_of`, or None where the table has none.
+    """The form that a bundle holds, with one score a label or value; None where the table has none.
+
+    Of an outlier detector these are [decision, -decision], for "normal" and "outlier".
 
     Raises:
         ContractError: It is in the table, but this one is outside the format.
     """
-    return model_of(estimator) if why_not(estimator) is None else None
+    if why_not(estimator) is not None:
+        return None
+    b = Builder(int(estimator.n_features_in_))
+    out = scores(estimator, Source(span=b.features), b)
+    if task_of(estimator) == "outliers":
+        out = ends.either_side(b, Span(out.at + 1, 1))
+    return b.model(out, takes_nan=takes_nan(estimator))
 
 
 def check_exportable(estimator: Any) -> None:
