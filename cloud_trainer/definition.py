@@ -146,15 +146,16 @@ def _training_columns(project: Project, ws: Workspace, dataset: DatasetVersion) 
 def _test_groups(project: Project, recordings: Sequence[Recording]) -> set[str]:
     """As `training.split` chooses them."""
     from cloud_trainer.features import labelled_windows
-    from cloud_trainer.training.split import choose
+    from cloud_trainer.training.split import ANY, choose
 
     spec, wanted = project.split, project.features
     if spec.test:
         return set(spec.test)
+    is_values, by_label = bool(project.labels.values), project.train.task == "labels"
     windows = [
-        (label, recording.group)
+        (label if by_label else ANY, recording.group)
         for recording in recordings
-        for label in labelled_windows(recording, wanted.window_frames, wanted.hop_frames).values()
+        for label in labelled_windows(recording, wanted.window_frames, wanted.hop_frames, by_last=is_values).values()
     ]
     labels, groups = [label for label, _ in windows], [group for _, group in windows]
     return set(choose(labels, groups, spec.test_fraction, seed=spec.seed))

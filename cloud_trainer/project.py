@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloud_trainer.estimators import DEFAULTS, ESTIMATORS, METRICS, able
 from cloud_trainer.section import Section, did_you_mean
+from cloud_trainer.task import Task
 from edge_runtime.contract.timing import MAX_GAP, TIME_POLICIES, Timing
 from edge_runtime.errors import UsageError
 from edge_runtime.sources.cells import TIME_UNITS, TimeField
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from edge_runtime.contract.program import Program
 
 FILE = "edgeloop.toml"
-ESTIMATORS = ("logistic", "forest", "hist_gradient_boosting", "mlp")
-METRICS = ("accuracy", "macro_f1")
 BUDGET = ("state_bytes", "model_bytes", "memory_bytes", "latency_us", "record_bytes_day")
 RESERVED = ("recording", "group", "frame", "label", "time_us")
 _CHANNEL = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -93,7 +93,10 @@ class Index:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """Where labels come from: exactly one of `pattern` (of the file name), `column`, `intervals`, `index`."""
+    """Where labels come from: exactly one of `pattern` (of the file name), `column`, `intervals`, `index`, `values`.
+
+    `values` are columns of numbers, each a value to predict; a window has those of its last frame.
+    """
 
     pattern: str = ""
     column: str = ""
@@ -101,6 +104,7 @@ class Labels:
     index: Index | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     ignore: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,23 +139,25 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
-    """Which estimators, with which parameters, judged by what."""
+    """What is asked, of which estimators, with which parameters, judged by what; `normal` labels are no outliers."""
 
+    task: Task
     estimators: tuple[str, ...]
     metric: str
     seed: int
     params: Mapping[str, Params]
+    normal: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySpec:
     """The decision policy: score a vote needs, k of n windows, windows a label is held."""
 
-    threshold: float
-    thresholds: Mapping[str, float]
-    k: int
-    n: int
-    hold_windows: int
+    threshold: float = 0.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    k: int = 1
+    n: int = 1
+    hold_windows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,17 +214,18 @@ def load(path: Path | str = FILE) -> Project:
     head = top.section("project")
     fields = _fields(top)
     channels = _channels(top, fields)
+    labels = _labels(top.section("labels"))
     project = Project(
         path=path,
         name=head.text("name", match=_ID, want="[a-z0-9-], 1..64 characters"),
         channels=channels,
         fields=fields,
         data=_data(top.section("data"), is_tabular=not channels),
-        labels=_labels(top.section("labels")),
+        labels=labels,
         groups=_groups(top.section("groups", optional=True)),
         features=_features(top.section("features"), is_tabular=not channels),
         split=_split(top.section("split", optional=True)),
-        train=_train(top.section("train", optional=True)),
+        train=_train(top.section("train", optional=True), has_values=bool(labels.values)),
         target=_target(top.section("target", optional=True)),
         policy=_policy(top.section("policy", optional=True)),
     )
@@ -324,10 +331,10 @@ def _index(section: Section, column: str) -> Index:
 
 
 def _labels(section: Section) -> Labels:
-    ways = [name for name in ("pattern", "column", "intervals", "index") if section.has(name)]
+    ways = [name for name in ("pattern", "column", "intervals", "index", "values") if section.has(name)]
     if len(ways) != 1:
         raise UsageError(
-            f"labels: want one of pattern, column, intervals, index, got {' and '.join(ways) or 'none'}",
+            f"labels: want one of pattern, column, intervals, index, values, got {' and '.join(ways) or 'none'}",
             hint="see the comments that `cloud-trainer init` writes",
         )
     names = section.section("names", optional=True).rest()
@@ -341,7 +348,10 @@ def _labels(section: Section) -> Labels:
         index=_index(section.section("index"), "label_column") if ways == ["index"] else None,
         names={key: str(value) for key, value in names.items()},
         ignore=section.texts("ignore", ()),
+        values=section.texts("values", ()),
     )
+    if labels.values and (labels.names or labels.ignore):
+        raise section.wrong("names" if labels.names else "ignore", "nothing beside labels.values, which are numbers")
     section.done()
     return labels
 
@@ -442,17 +452,29 @@ def _split(section: Section) -> Split:
     return split
 
 
-def _train(section: Section) -> Train:
-    chosen = section.texts("estimators", ESTIMATORS)
+def _train(section: Section, *, has_values: bool) -> Train:
+    chosen = section.texts("estimators", DEFAULTS["values" if has_values else "labels"])
     for name in chosen:
         if name not in ESTIMATORS:
             raise section.wrong("estimators", f"some of {', '.join(ESTIMATORS)}{did_you_mean(name, ESTIMATORS)}")
+    task: Task = "values" if has_values else next(iter(ESTIMATORS[chosen[0]].classes)) if chosen else "labels"
+    for name in chosen:
+        if task not in ESTIMATORS[name].classes or (task == "values") != has_values:
+            raise UsageError(
+                f"{section.key('estimators')}: {name!r} does not predict {task}, as "
+                f"{'labels.values' if has_values else repr(chosen[0])} asks",
+                hint=f"use {', '.join(able(task))}"
+                if has_values or name != chosen[0]
+                else "name columns in labels.values",
+            )
     params = {name: section.section(name, optional=True).rest() for name in ESTIMATORS if section.has(name)}
     train = Train(
+        task=task,
         estimators=tuple(dict.fromkeys(chosen)),
-        metric=section.choice("metric", "accuracy", of=METRICS),
+        metric=section.choice("metric", METRICS[task][0], of=METRICS[task]),
         seed=section.integer("seed", 1, low=0, high=2**31),
         params=params,
+        normal=section.texts("normal", ()) if task == "outliers" else (),
     )
     section.done()
     return train
@@ -487,6 +509,10 @@ def policy_for(project: Project, labels: Sequence[str]) -> Policy:
     from edge_runtime.contract.manifest import Policy
 
     spec = project.policy
+    if project.train.task == "values" and spec != PolicySpec():
+        raise UsageError(
+            "policy: values are not decided on, they are the answer", hint="take [policy] out of the project file"
+        )
     for label in spec.thresholds:
         if label not in labels:
             raise UsageError(

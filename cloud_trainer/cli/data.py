@@ -78,13 +78,14 @@ def show(
     _describe(version)
     recordings = read_frames(ws, version)
     rows = []
+    labels = () if version.targets else version.labels
     for recording in recordings:
-        counts = dict.fromkeys(version.labels, 0)
-        for start, end, label in recording.spans:
+        counts = dict.fromkeys(labels, 0)
+        for start, end, label in recording.spans if labels else ():
             counts[label] += end - start
         rows.append([recording.name, recording.group, str(len(recording.frames)), *map(str, counts.values())])
     if recordings:
-        _table(["recording", "group", "frames", *version.labels], rows)
+        _table(["recording", "group", "frames", *labels], rows)
     elif records := read_records(ws, version):
         counts = {label: list(records.labels).count(label) for label in version.labels}
         _table(["label", "records"], [[label, str(n)] for label, n in counts.items()])
@@ -199,19 +200,26 @@ def _train(project: Project, ws: Workspace, dataset: str) -> Run:
 
 
 def print_runs(runs: Sequence[Run], chosen: Run) -> None:
-    """Print the runs, the best one marked, and its confusion matrix."""
+    """Print the runs, the best one marked, and its confusion matrix where it has one."""
+    from cloud_trainer.estimators import METRICS
+    from cloud_trainer.task import task_of
+
+    task = task_of(chosen.estimator)
+    names = METRICS[task]
     rows = [
         [
             ("* " if each is chosen else "  ") + each.name,
-            f"{each.metrics['accuracy']:.4f}",
-            f"{each.metrics['macro_f1']:.4f}",
+            *(f"{each.metrics[name]:.4f}" for name in names),
             each.run_id,
             "; ".join(each.notes),
         ]
         for each in runs
     ]
-    _table(["  estimator", "accuracy", "macro_f1", "run", "notes"], rows)
+    _table(["  estimator", *names, "run", "notes"], rows)
     groups = ", ".join(chosen.test_groups)
+    if task in ("values", "clusters"):
+        print(f"{chosen.name} on {len(chosen.y_test)} windows of groups {groups}")
+        return
     print(f"{chosen.name} on {len(chosen.y_test)} windows of groups {groups} (row = true, column = predicted)")
     cells = [[label, *map(str, row)] for label, row in zip(chosen.labels, chosen.confusion, strict=True)]
     _table(["", *chosen.labels], cells)
@@ -219,7 +227,8 @@ def print_runs(runs: Sequence[Run], chosen: Run) -> None:
 
 def _describe(version: DatasetVersion) -> None:
     what = f"{version.recordings} recordings" if version.recordings else "records"
-    print(f"dataset {version.ref}: {version.rows} rows, {what}, labels {', '.join(version.labels)}")
+    names = f"values {', '.join(version.targets)}" if version.targets else f"labels {', '.join(version.labels)}"
+    print(f"dataset {version.ref}: {version.rows} rows, {what}, {names}")
     print(f"digest {version.digest}")
     if version.parents:
         print(f"made from {', '.join(version.parents)}")

@@ -89,7 +89,12 @@ def joined(parts: Sequence[Any]) -> Any:
 
 
 def digest_frames(
-    recordings: Sequence[Recording], channels: Sequence[Channel], rate_hz: float, fields: Sequence[Field] = ()
+    recordings: Sequence[Recording],
+    channels: Sequence[Channel],
+    rate_hz: float,
+    fields: Sequence[Field] = (),
+    *,
+    targets: Sequence[str] = (),
 ) -> str:
     """SHA-256 [hex] of schema and recordings, these in the order of their names."""
     sha = hashlib.sha256()
@@ -97,6 +102,8 @@ def digest_frames(
     schema["channels"] = [[c.name, c.unit, c.scale, c.offset] for c in channels]
     if fields:
         schema["fields"] = [[each.name, each.kind] for each in fields]
+    if targets:
+        schema["targets"] = list(targets)
     if any(recording.times is not None for recording in recordings):
         schema["times"] = "us"
     if any(recording.places is not None for recording in recordings):

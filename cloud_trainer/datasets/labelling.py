@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ class Labelling:
         Raises:
             ContractError: It has none, or they do not fit its frames.
         """
+        if self._labels.values:
+            return spans_of_values(CsvFile(path), self._labels.values)
         if self._labels.column:
             spans = spans_of_column(CsvFile(path), self._labels.column, what="label")
         elif self._labels.index:
@@ -117,6 +120,40 @@ def spans_of_column(file: CsvFile, column: str, *, what: str) -> tuple[Span, ...
     if not spans:
         raise ContractError(f"{file.path}: no line has a {what}")
     return spans
+
+
+def spans_of_values(file: CsvFile, columns: Sequence[str]) -> tuple[Span, ...]:
+    """The spans of equal values in columns of numbers of the recording itself; a label is its numbers in a row.
+
+    Raises:
+        ContractError: No such column, or a cell is no number.
+    """
+    rows = file.cells(tuple(columns))
+    spans = merge_spans(
+        (line - 2, line - 1, numbers([row[name] for name in columns], columns, f"{file.path} line {line}"))
+        for line, row in rows
+    )
+    if not spans:
+        raise ContractError(f"{file.path}: no line has a value")
+    return spans
+
+
+def numbers(cells: Sequence[str], columns: Sequence[str], where: str) -> str:
+    """The cells as one label, its numbers with a space between.
+
+    Raises:
+        ContractError: One is no finite number.
+    """
+    for cell, name in zip(cells, columns, strict=True):
+        try:
+            is_finite = math.isfinite(float(cell))
+        except ValueError:
+            is_finite = False
+        if not is_finite:
+            raise ContractError(
+                f"{where}, column {name!r}: {cell!r} is no number", hint="labels.values are numbers: mend the cell"
+            )
+    return " ".join(cells)
 
 
 def _intervals(file: CsvFile, spec: Intervals) -> Iterator[tuple[str, Span, int]]:

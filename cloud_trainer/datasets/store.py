@@ -53,6 +53,7 @@ class DatasetVersion:
         delta_version: Commit of `table` that holds it.
         made_ms: When [ms, UTC]; not part of the content.
         has_times: Its frames carry the times at which they were taken.
+        targets: Names of the values that its labels are the numbers of; none where labels are labels.
         is_dealt: It has records that were dealt into groups; the number of a frame is its place in the files.
     """
 
@@ -71,6 +72,7 @@ class DatasetVersion:
     fields: tuple[Field, ...] = ()
     has_times: bool = False
     is_dealt: bool = False
+    targets: tuple[str, ...] = ()
 
     @property
     def ref(self) -> str:
@@ -120,7 +122,8 @@ def freeze(
     recordings = read_recordings(project, extra_recordings, progress=progress)
     channels = _channels(project)
     fields = tuple(Field(name=each.name, kind=each.kind) for each in project.fields)
-    digest = digest_frames(recordings, channels, project.data.rate_hz, fields)
+    targets = project.labels.values
+    digest = digest_frames(recordings, channels, project.data.rate_hz, fields, targets=targets)
     if same := _find(ws, name, digest):
         return same
     version = DatasetVersion(
@@ -128,7 +131,7 @@ def freeze(
         recordings=len(recordings), labels=_label_order(project, recordings), channels=channels,
         rate_hz=project.data.rate_hz, parents=tuple(p.ref for p in parents), record_program="",
         delta_version=-1, made_ms=_now_ms(), fields=fields, has_times=project.data.time is not None,
-        is_dealt=any(recording.places is not None for recording in recordings),
+        is_dealt=any(recording.places is not None for recording in recordings), targets=targets,
     )  # fmt: skip
     return _commit(ws, version, _frame_columns(recordings, channels, fields))
 
@@ -201,7 +204,9 @@ def read_frames(ws: Workspace, dataset: DatasetVersion) -> list[Recording]:
             )
         )  # fmt: skip
         start += n
-    _prove(dataset, digest_frames(recordings, dataset.channels, dataset.rate_hz, dataset.fields))
+    _prove(
+        dataset, digest_frames(recordings, dataset.channels, dataset.rate_hz, dataset.fields, targets=dataset.targets)
+    )
     return recordings
 
 
@@ -234,8 +239,9 @@ def _freeze_records(ws: Workspace, name: str, records: RecordRows, parents: Sequ
     check_records(records)
     first = parents[0]
     for parent in parents[1:]:
-        if (parent.channels, parent.rate_hz, parent.fields) != (first.channels, first.rate_hz, first.fields):
-            raise ContractError(f"freeze: {parent.ref} and {first.ref} differ in channels, fields or rate")
+        theirs, ours = ((one.channels, one.rate_hz, one.fields, one.targets) for one in (parent, first))
+        if theirs != ours:
+            raise ContractError(f"freeze: {parent.ref} and {first.ref} differ in channels, fields, values or rate")
     for parent in parents:
         if parent.record_program not in {"", records.program_digest}:
             raise ContractError(
@@ -252,6 +258,7 @@ def _freeze_records(ws: Workspace, name: str, records: RecordRows, parents: Sequ
         name=name, version=_next(ws, name), digest=digest, rows=len(records.ids), recordings=0, labels=labels,
         channels=first.channels, rate_hz=first.rate_hz, parents=tuple(p.ref for p in parents),
         record_program=records.program_digest, delta_version=-1, made_ms=_now_ms(), fields=first.fields,
+        targets=first.targets,
     )  # fmt: skip
     columns = {
         "device": [identity[0] for identity in records.ids],
@@ -274,10 +281,12 @@ def _commit(ws: Workspace, version: DatasetVersion, columns: dict[str, Any]) -> 
         "labels": json.dumps(version.labels),
         "channels": json.dumps([[c.name, c.unit, c.scale, c.offset] for c in version.channels]),
         "parents": json.dumps(version.parents),
+        "targets": json.dumps(version.targets),
         "fields": json.dumps([[each.name, each.kind] for each in version.fields]),
     }
     ws.tables.append(VERSIONS, {name: [value] for name, value in row.items()})
     facts = {name: fields[name] for name in ("digest", "rows", "recordings", "labels", "delta_version")}
+    facts["labels"] = version.targets or version.labels
     ws.add_lineage("freeze", inputs=version.parents, outputs=[version.ref], facts=facts)
     return version
 
@@ -289,6 +298,7 @@ def _version(row: dict[str, Any]) -> DatasetVersion:
     )
     lists = {name: tuple(json.loads(row[name])) for name in ("labels", "parents")}
     fields = tuple(Field(name=name, kind=kind) for name, kind in json.loads(row.get("fields") or "[]"))
+    lists["targets"] = tuple(json.loads(row.get("targets") or "[]"))
     later = {name: bool(row.get(name)) for name in ("has_times", "is_dealt")}  # columns that old versions lack
     return DatasetVersion(**{**row, **lists, **later, "channels": channels, "fields": fields})
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cloud_trainer.datasets.content import Recording, merge_spans
 from cloud_trainer.datasets.csvfile import CsvFile
-from cloud_trainer.datasets.labelling import Labelling
+from cloud_trainer.datasets.labelling import Labelling, numbers
 from cloud_trainer.datasets.parquetfile import ParquetTable, open_table, word
 from edge_runtime.contract import canonical
 from edge_runtime.errors import ContractError, UsageError
@@ -45,7 +45,7 @@ def read_table(project: Project, files: Sequence[Path]) -> list[Recording]:
     """
     import numpy as np
 
-    if not project.labels.column:
+    if not project.labels.column and not project.labels.values:
         raise UsageError("labels: a table of records has its label in a column", hint='write: [labels] column = "..."')
     if project.groups.pattern or project.groups.index:
         raise UsageError("groups: a table of records has its group in a column", hint='write: [groups] column = "..."')
@@ -93,17 +93,20 @@ def column_of(values: Sequence[Value], kind: str) -> FieldColumn:
 
 def _records(project: Project, path: Path, labelling: Labelling, *, first: int) -> Iterator[_Record]:
     file = open_table(path)
-    label, group = project.labels.column, project.groups.column
-    rows = _values(project.fields, file, [label, *([group] if group else [])])
+    columns, group = project.labels.values or (project.labels.column,), project.groups.column
+    rows = _values(project.fields, file, [*columns, *([group] if group else [])])
     for place, (line, values, cells) in enumerate(rows, first):
         where = f"{path} {file.noun} {line}, column"
-        name = word(cells[label], f"{where} {label!r}")
-        if not name:
-            raise ContractError(f"{where} {label!r}: it is empty", hint=f"label the {file.noun}, or leave it out")
+        words = [word(cells[label], f"{where} {label!r}") for label in columns]
+        for label, name in zip(columns, words, strict=True):
+            if not name:
+                raise ContractError(f"{where} {label!r}: it is empty", hint=f"label the {file.noun}, or leave it out")
+        is_values = bool(project.labels.values)
+        said = numbers(words, columns, f"{path} {file.noun} {line}") if is_values else labelling.name(words[0], path)
         own = word(cells[group], f"{where} {group!r}") if group else _dealt(values)
         if not own:
             raise ContractError(f"{where} {group!r}: it is empty", hint="name its group")
-        yield _Record(place, own, labelling.name(name, path), values)
+        yield _Record(place, own, said, values)
 
 
 def _dealt(values: tuple[Value, ...]) -> str:

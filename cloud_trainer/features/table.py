@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cloud_trainer.datasets import DatasetVersion, Progress, Recording, load, read_frames, read_records
@@ -33,17 +34,17 @@ class FeatureTable:
 
     Attributes:
         x: float32 [n, n_features], C order.
-        y: int32 [n], index into `labels`.
+        y: int32 [n], index into `labels`; of a dataset of values float64 [n] or [n, values].
         groups: One a row.
         recording: One a row; of a device's record "device/epoch"; records that were dealt into groups are one, "rows".
         window: int64 [n], number of the window in its recording; of a device's record its seq.
-        labels: In the order of the index.
+        labels: In the order of the index; the names of the values.
         program: What made `x`.
         dataset: What it was made from.
     """
 
     x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.int32]
+    y: npt.NDArray[Any]
     groups: list[str]
     recording: list[str]
     window: npt.NDArray[np.int64]
@@ -78,17 +79,43 @@ def materialise(
     import numpy as np
 
     parts = [_rows_of(ws, each, program, engine, progress) for each in _with_parents(ws, dataset, program)]
-    code = {label: i for i, label in enumerate(dataset.labels)}
+    labels = [label for part in parts for label in part.label]
     return FeatureTable(
         x=np.ascontiguousarray(np.concatenate([part.x for part in parts])),
-        y=np.array([code[label] for part in parts for label in part.label], dtype=np.int32),
+        y=_values_of(labels, dataset) if dataset.targets else _codes_of(labels, dataset),
         groups=[group for part in parts for group in part.groups],
         recording=[name for part in parts for name in part.recording],
         window=np.concatenate([part.window for part in parts]),
-        labels=dataset.labels,
+        labels=dataset.targets or dataset.labels,
         program=program,
         dataset=dataset,
     )
+
+
+def _codes_of(labels: Sequence[str], dataset: DatasetVersion) -> npt.NDArray[np.int32]:
+    import numpy as np
+
+    code = {label: i for i, label in enumerate(dataset.labels)}
+    return np.array([code[label] for label in labels], dtype=np.int32)
+
+
+def _values_of(labels: Sequence[str], dataset: DatasetVersion) -> npt.NDArray[np.float64]:
+    """The numbers of each label.
+
+    Raises:
+        ContractError: One has another count of them.
+    """
+    import numpy as np
+
+    rows = [label.split() for label in labels]
+    for row, label in zip(rows, labels, strict=True):
+        if len(row) != len(dataset.targets):
+            raise ContractError(
+                f"dataset {dataset.ref}: {label!r} is no value of {', '.join(dataset.targets)}",
+                hint="a label of values is their numbers with spaces between",
+            )
+    y = np.array(rows, dtype=np.float64)
+    return y[:, 0] if y.shape[1] == 1 else y
 
 
 def cache_name(dataset: DatasetVersion, program: Program) -> str:
@@ -141,7 +168,7 @@ def _rows_of(ws: Workspace, dataset: DatasetVersion, program: Program, engine: s
     name = cache_name(dataset, program)
     if not ws.tables.exists(name):
         native.check_program(program)
-        rows = _compute(read_frames(ws, dataset), program, engine, progress)
+        rows = _compute(dataset, read_frames(ws, dataset), program, engine, progress)
         _check_finite(rows, program)
         ws.tables.replace(name, _columns(rows))
     return _read(ws, name, len(program.features))
@@ -171,10 +198,17 @@ def _check_channels(dataset: DatasetVersion, program: Program) -> None:
             )
 
 
-def _compute(recordings: Sequence[Recording], program: Program, engine: str, progress: Progress | None) -> _Rows:
+def _compute(
+    dataset: DatasetVersion,
+    recordings: Sequence[Recording],
+    program: Program,
+    engine: str,
+    progress: Progress | None,
+) -> _Rows:
     import numpy as np
 
-    parts = run(engine, _windows, recordings, program, progress)
+    windows = partial(_windows, by_last=bool(dataset.targets))
+    parts = run(engine, windows, recordings, program, progress)
     return _Rows(
         x=np.concatenate([part.x for part in parts]),
         label=[label for part in parts for label in part.label],
@@ -184,8 +218,8 @@ def _compute(recordings: Sequence[Recording], program: Program, engine: str, pro
     )
 
 
-def _windows(recording: Recording, program: Program) -> _Rows:
-    """Every window of one recording whose frames have one label."""
+def _windows(recording: Recording, program: Program, *, by_last: bool) -> _Rows:
+    """Every window of one recording that `labelled_windows` names."""
     import numpy as np
 
     n_frames = len(recording.frames)
@@ -195,7 +229,7 @@ def _windows(recording: Recording, program: Program) -> _Rows:
             hint="leave the recording out, or lower features.window_frames",
         )
     if program.timing:
-        rows, windows, labels = timed_rows(recording, program)
+        rows, windows, labels = timed_rows(recording, program, by_last=by_last)
         return _Rows(
             x=rows,
             label=labels,
@@ -204,7 +238,7 @@ def _windows(recording: Recording, program: Program) -> _Rows:
             window=windows,
         )
     x = _vectors(recording, program)
-    label = labelled_windows(recording, program.window_frames, program.hop_frames)
+    label = labelled_windows(recording, program.window_frames, program.hop_frames, by_last=by_last)
     kept = np.array(sorted(label), dtype=np.int64)
     is_dealt = recording.places is not None
     return _Rows(
@@ -229,11 +263,14 @@ def _vectors(recording: Recording, program: Program) -> npt.NDArray[np.float32]:
     return np.concatenate(parts, axis=1)
 
 
-def labelled_windows(recording: Recording, window_frames: int, hop_frames: int) -> dict[int, str]:
-    """The label of every window whose frames have one label."""
+def labelled_windows(
+    recording: Recording, window_frames: int, hop_frames: int, *, by_last: bool = False
+) -> dict[int, str]:
+    """The label of every window whose frames have one label; `by_last`: the label of its last frame."""
     label: dict[int, str] = {}
     for span in recording.spans:
-        first = -(-span.start // hop_frames)
+        start = max(0, span.start - window_frames + 1) if by_last else span.start
+        first = -(-start // hop_frames)
         past = (span.end - window_frames) // hop_frames + 1
         label.update((window, span.label) for window in range(first, past))
     return label

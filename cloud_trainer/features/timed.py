@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 
 def timed_rows(
-    recording: Recording, program: Program
+    recording: Recording, program: Program, *, by_last: bool = False
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], list[str]]:
     """(rows, their window numbers, their labels): those that a stream decides, whose frames have one label.
+
+    `by_last`: the label of the last frame counts.
 
     With policy "mark" the rows that hold a filled frame are left out: the device abstains there.
 
@@ -52,6 +54,6 @@ def timed_rows(
         is_filled[:] = False
     starts = np.array([span.start for span in recording.spans], dtype=np.int64)
     ends = np.array([span.end for span in recording.spans], dtype=np.int64)
-    at = np.searchsorted(starts, first, side="right") - 1
+    at = np.searchsorted(starts, last if by_last else first, side="right") - 1
     kept = np.flatnonzero((at >= 0) & (last < ends[at]) & ~is_filled)
     return x[kept], kept.astype(np.int64), [recording.spans[i].label for i in at[kept].tolist()]

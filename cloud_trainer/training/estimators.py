@@ -1,67 +1,96 @@
-"""The estimators. One rule: a new one is a row in `MAKERS`; parameters are scikit-learn's own words."""
+"""Estimators from their names. One rule: parameters are scikit-learn's own words, and three of ours.
+
+Ours: `scaler` (what stands in front), `pca` (components behind it) and, of those that are made over others, `of`.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
+from cloud_trainer.estimators import ESTIMATORS, able
 from cloud_trainer.section import did_you_mean
+from cloud_trainer.task import Task
 from edge_runtime.errors import UsageError
 
-
-def _logistic(seed: int) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(max_iter=1000, random_state=seed)
-
-
-def _forest(seed: int) -> Any:
-    from sklearn.ensemble import RandomForestClassifier
-
-    return RandomForestClassifier(n_estimators=100, n_jobs=-1, random_state=seed)
-
-
-def _hist_gradient_boosting(seed: int) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(random_state=seed)
-
-
-def _mlp(seed: int) -> Any:
-    from sklearn.neural_network import MLPClassifier
-
-    return MLPClassifier(hidden_layer_sizes=(64,), alpha=1e-3, early_stopping=True, random_state=seed)
-
-
-MAKERS: dict[str, tuple[Callable[[int], Any], bool]] = {
-    "logistic": (_logistic, True),
-    "forest": (_forest, False),
-    "hist_gradient_boosting": (_hist_gradient_boosting, False),
-    "mlp": (_mlp, True),
+SCALERS: Final[Mapping[str, str]] = {
+    "standard": "sklearn.preprocessing.StandardScaler",
+    "min_max": "sklearn.preprocessing.MinMaxScaler",
+    "robust": "sklearn.preprocessing.RobustScaler",
+    "none": "",
 }
-"""Name -> (maker from a seed, whether features are scaled first)."""
+OURS: Final = ("scaler", "pca", "of")
 
 
-def make(name: str, params: Mapping[str, object], *, seed: int) -> Any:
-    """An estimator that is not fitted; scaled ones are a pipeline of StandardScaler and the estimator.
+def make(name: str, params: Mapping[str, object], *, seed: int, task: Task = "labels") -> Any:
+    """An estimator that is not fitted, with its scaler and PCA before it.
 
     Raises:
-        UsageError: It has no such parameter.
+        UsageError: It has no such parameter, cannot be asked this, or its package is not installed.
     """
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    kind = ESTIMATORS[name]
+    if task not in kind.classes:
+        raise UsageError(
+            f"train.estimators: {name!r} has no form that predicts {task}", hint=f"use {', '.join(able(task))}"
+        )
+    members = _members(name, params.get("of", kind.of), seed=seed, task=task) if kind.of else []
+    over = {"estimators": members} if len(kind.of) > 1 else {"estimator": members[0][1]} if members else {}
+    estimator = _class(name, kind.classes[task], kind.extra)(**over, **kind.settings)
+    known = estimator.get_params(deep=False)
+    if "random_state" in known:
+        estimator.set_params(random_state=seed)
+    ours = OURS if members else OURS[:2]
+    _check_known(name, params, [*known, *ours])
+    own = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items() if key not in ours}
+    front = _front(name, params, default="standard" if kind.is_scaled else "none", seed=seed)
+    return _piped([*front, estimator.set_params(**own)])
 
-    maker, is_scaled = MAKERS[name]
-    estimator = maker(seed)
-    known = estimator.get_params()
+
+def _check_known(name: str, params: Mapping[str, object], known: list[str]) -> None:
     for key in params:
         if key not in known:
             raise UsageError(
                 f"train.{name}.{key}: there is no such parameter{did_you_mean(key, known)}",
                 hint=f"it has: {', '.join(sorted(known))}",
             )
-    estimator.set_params(**{key: tuple(v) if isinstance(v, list) else v for key, v in params.items()})
-    return make_pipeline(StandardScaler(), estimator) if is_scaled else estimator
+
+
+def _class(name: str, place: str, extra: str = "") -> Callable[..., Any]:
+    module, _, what = place.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), what)
+    except ImportError as why:
+        raise UsageError(
+            f"train.estimators: {name!r} is of the package {module}, which is not installed: {why}",
+            hint=f"pip install 'edgeloop[{extra or 'cloud'}]'",
+        ) from why
+    return found
+
+
+def _members(name: str, of: object, *, seed: int, task: Task) -> list[tuple[str, Any]]:
+    names = [of] if isinstance(of, str) else list(of) if isinstance(of, list | tuple) else [of]
+    for each in names:
+        if not isinstance(each, str) or each not in able(task) or ESTIMATORS[each].of:
+            plain = ", ".join(other for other in able(task) if not ESTIMATORS[other].of)
+            raise UsageError(f"train.{name}.of: {each!r} is none of those that predict {task}", hint=f"use {plain}")
+    return [(each, make(each, {}, seed=seed, task=task)) for each in dict.fromkeys(names)]
+
+
+def _front(name: str, params: Mapping[str, object], *, default: str, seed: int) -> list[Any]:
+    scaler, pca = params.get("scaler", default), params.get("pca", 0)
+    if scaler not in SCALERS:
+        raise UsageError(f"train.{name}.scaler: want one of {', '.join(SCALERS)}, got {scaler!r}")
+    if not isinstance(pca, int) or isinstance(pca, bool) or pca < 0:
+        raise UsageError(f"train.{name}.pca: want the number of components, got {pca!r}", hint="0: none")
+    front = [_class(name, SCALERS[str(scaler)])()] if SCALERS[str(scaler)] else []
+    return [*front, _class(name, "sklearn.decomposition.PCA")(pca, random_state=seed)] if pca else front
+
+
+def _piped(steps: list[Any]) -> Any:
+    from sklearn.pipeline import make_pipeline
+
+    return steps[0] if len(steps) == 1 else make_pipeline(*steps)
 
 
 def settings(estimator: Any) -> dict[str, object]:
@@ -90,4 +119,4 @@ def fit(name: str, estimator: Any, x: Any, y: Any) -> tuple[str, ...]:
             raise UsageError(f"train.{name}: {why}", hint=f"mend [train.{name}] in the project file") from why
     # Several threads add trees in whatever order they finish: predicting on one gives the same bits each time.
     estimator.set_params(**{key: 1 for key in estimator.get_params() if key.rpartition("__")[2] == "n_jobs"})
-    return tuple(str(item.message).splitlines()[0] for item in caught)
+    return tuple(str(item.message).splitlines()[0] for item in caught if issubclass(item.category, ConvergenceWarning))

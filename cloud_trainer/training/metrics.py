@@ -1,9 +1,11 @@
-"""Figures of a classifier. One rule: counts first, every figure is made from them."""
+"""Figures of a model on rows that it did not see. One rule: of labels, counts first, every figure is made from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from cloud_trainer.task import Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,10 +36,40 @@ def figures(counts: npt.NDArray[np.int64], labels: Sequence[str], y: npt.NDArray
 
 
 def evaluate(
-    estimator: Any, x: npt.NDArray[np.float32], y: npt.NDArray[np.int32], labels: Sequence[str]
-) -> tuple[dict[str, float], npt.NDArray[np.int64]]:
-    """Figures and counts of a fitted estimator on windows that it did not see; `x` goes in as float64."""
+    estimator: Any, x: npt.NDArray[np.float32], y: npt.NDArray[Any], labels: Sequence[str], *, task: Task = "labels"
+) -> tuple[dict[str, float], list[list[int]]]:
+    """Figures and counts of a fitted estimator on windows that it did not see; `x` goes in as float64.
+
+    Of clusters a row of the counts is a true label; of values there are no counts.
+    """
     import numpy as np
 
-    counts = confusion(y, np.asarray(estimator.predict(x.astype(np.float64)), dtype=np.int32), len(labels))
-    return figures(counts, labels, y), counts
+    predicted = np.asarray(estimator.predict(x.astype(np.float64)))
+    if task == "values":
+        return _of_values(y, predicted.reshape(y.shape)), []
+    if task == "clusters":
+        return _of_clusters(y, predicted, len(labels))
+    code = np.where(predicted < 0, 1, 0) if task == "outliers" else predicted
+    counts = confusion(y, code.astype(np.int32), len(labels))
+    return figures(counts, labels, y), counts.tolist()
+
+
+def _of_values(y: npt.NDArray[np.float64], predicted: npt.NDArray[np.float64]) -> dict[str, float]:
+    """The errors rmse and mae [unit of the value], and r2, over all values."""
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+    kinds = {"rmse": root_mean_squared_error, "mae": mean_absolute_error, "r2": r2_score}
+    return {name: float(figure(y, predicted)) for name, figure in kinds.items()}
+
+
+def _of_clusters(
+    y: npt.NDArray[np.int32], predicted: npt.NDArray[np.int32], n_clusters: int
+) -> tuple[dict[str, float], list[list[int]]]:
+    """How well clusters and labels agree, at most 1."""
+    import numpy as np
+    from sklearn.metrics import adjusted_rand_score, v_measure_score
+
+    counts = np.zeros((int(y.max()) + 1, n_clusters), dtype=np.int64)
+    np.add.at(counts, (y, predicted), 1)
+    agree = {"adjusted_rand": adjusted_rand_score(y, predicted), "v_measure": v_measure_score(y, predicted)}
+    return {name: float(value) for name, value in agree.items()}, counts.tolist()

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from cloud_trainer.project import Split
 
 
+ANY = "any"
+"""The label of every row where the split does not look at labels."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitRows:
     """Row numbers of a feature table, ascending, and the groups that are test."""
@@ -26,19 +30,20 @@ class SplitRows:
     test_groups: tuple[str, ...]
 
 
-def split(table: FeatureTable, spec: Split) -> SplitRows:
-    """The rows of both sides.
+def split(table: FeatureTable, spec: Split, *, by_label: bool = True) -> SplitRows:
+    """The rows of both sides; without `by_label`, of all rows alike.
 
     Raises:
         UsageError: A group that `spec` names is not in the table.
         ContractError: A label cannot be on both sides.
     """
-    names = [table.labels[i] for i in table.y.tolist()]
-    _check_labels(table.labels, names, table.groups)
+    labels = table.labels if by_label else (ANY,)
+    names = [table.labels[i] for i in table.y.tolist()] if by_label else [ANY] * len(table.y)
+    _check_labels(labels, names, table.groups, needed=2 if by_label else 1)
     test = _named(spec.test, table) if spec.test else choose(names, table.groups, spec.test_fraction, seed=spec.seed)
     rows = rows_of(table, test)
     for side, kept in (("training", rows.train), ("test", rows.test)):
-        missing = set(table.labels) - {names[i] for i in kept.tolist()}
+        missing = set(labels) - {names[i] for i in kept.tolist()}
         if missing:
             label = min(missing)
             groups = sorted({g for g, name in zip(table.groups, names, strict=True) if name == label})
@@ -79,8 +84,8 @@ def choose(labels: Sequence[str], groups: Sequence[str], fraction: float, *, see
     return tuple(sorted(chosen))
 
 
-def _check_labels(labels: Sequence[str], names: Sequence[str], groups: Sequence[str]) -> None:
-    if len(labels) < 2:
+def _check_labels(labels: Sequence[str], names: Sequence[str], groups: Sequence[str], *, needed: int) -> None:
+    if len(labels) < needed:
         raise ContractError(
             f"labels: {', '.join(labels)!r} is all there is, training needs 2 or more",
             hint="add recordings of another label to data.files",

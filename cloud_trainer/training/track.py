@@ -21,6 +21,8 @@ import cloud_trainer.training.estimators as zoo
 import edge_runtime
 from cloud_trainer.datasets import DatasetVersion, load
 from cloud_trainer.features import FeatureTable, materialise
+from cloud_trainer.task import Task
+from cloud_trainer.training.asked import answers
 from cloud_trainer.training.split import SplitRows, rows_of
 from edge_runtime.contract.program import Program
 from edge_runtime.errors import ContractError, TrustError, UsageError
@@ -42,14 +44,14 @@ class Run:
     Attributes:
         run_id: MLflow's, 32 hex digits.
         name: Of the estimator, as in the project file.
-        estimator: Fitted scikit-learn estimator; classes are label indices, features go in as float64.
-        labels: In the order of the index.
+        estimator: Fitted estimator; classes are label indices, features go in as float64.
+        labels: In the order of the index; of values, their names.
         program: What made the features.
         dataset: What they were made from.
-        x_train: float32 [n, n_features]; `y_train` int32 [n]; `x_test`, `y_test` likewise.
+        x_train: float32 [n, n_features]; `y_train` int32 [n], or float64 [n] or [n, values]; `x_test`, `y_test` alike.
         test_groups: The groups of the test rows.
-        metrics: accuracy, macro_f1, `recall.<label>` on the test rows, 0..1.
-        confusion: Counts on the test rows: row = true label, column = predicted.
+        metrics: On the test rows: accuracy, macro_f1 and `recall.<label>`, 0..1, or those of the task.
+        confusion: Counts on the test rows: row = true label, column = predicted; none of values.
         params: As the project gave them.
         seed: Of the estimator.
         notes: What scikit-learn warned of.
@@ -62,9 +64,9 @@ class Run:
     program: Program
     dataset: DatasetVersion
     x_train: npt.NDArray[np.float32]
-    y_train: npt.NDArray[np.int32]
+    y_train: npt.NDArray[Any]
     x_test: npt.NDArray[np.float32]
-    y_test: npt.NDArray[np.int32]
+    y_test: npt.NDArray[Any]
     test_groups: tuple[str, ...]
     metrics: Mapping[str, float]
     confusion: Sequence[Sequence[int]]
@@ -91,6 +93,9 @@ class Tracker:
         *,
         name: str,
         estimator: Any,
+        labels: tuple[str, ...],
+        task: Task,
+        normal: Sequence[str],
         metrics: Mapping[str, float],
         confusion: Sequence[Sequence[int]],
         params: Mapping[str, object],
@@ -105,7 +110,9 @@ class Tracker:
             "dataset_version": table.dataset.version,
             "dataset_digest": table.dataset.digest,
             "program_digest": table.program.digest,
-            "labels": table.labels,
+            "labels": labels,
+            "task": task,
+            "normal": normal,
             "test_groups": rows.test_groups,
             "seed": seed,
             "params": params,
@@ -205,6 +212,7 @@ def _artifact(ws: Workspace, client: Any, run_id: str, name: str, folder: str) -
 
 def _run(run_id: str, facts: Mapping[str, Any], estimator: Any, table: FeatureTable) -> Run:
     rows = rows_of(table, facts["test_groups"])
+    y = answers(facts.get("task", "labels"), table, facts.get("normal", ()))  # older runs are of labels
     return Run(
         run_id=run_id,
         name=facts["name"],
@@ -213,9 +221,9 @@ def _run(run_id: str, facts: Mapping[str, Any], estimator: Any, table: FeatureTa
         program=table.program,
         dataset=table.dataset,
         x_train=table.x[rows.train],
-        y_train=table.y[rows.train],
+        y_train=y[rows.train],
         x_test=table.x[rows.test],
-        y_test=table.y[rows.test],
+        y_test=y[rows.test],
         test_groups=rows.test_groups,
         metrics=dict(facts["metrics"]),
         confusion=facts["confusion"],

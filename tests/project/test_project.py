@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud_trainer.project import ESTIMATORS, load, policy_for, write_template
+from cloud_trainer.estimators import DEFAULTS, METRICS, able
+from cloud_trainer.project import load, policy_for, write_template
 from edge_runtime.errors import UsageError
 from tests.datasets.sample import edit, write_project
 
@@ -10,7 +11,7 @@ from tests.datasets.sample import edit, write_project
 def test_the_template_is_a_project_file(tmp_path: Path) -> None:
     write_template(tmp_path / "edgeloop.toml")
     project = load(tmp_path)
-    assert project.train.estimators == ESTIMATORS
+    assert project.train.estimators == DEFAULTS["labels"]
     assert [channel.column for channel in project.channels] == ["acc_x", "acc_y"]
     assert project.target == {"memory_bytes": 67108864, "latency_us": 1000}
 
@@ -35,13 +36,15 @@ WRONG = [
     ('name = "y"', 'name = "X"', r"channel\[1\].name: want each channel once"),
     ('name = "y"', 'name = "frame"', "none of recording, group, frame, label"),
     ('name = "sample"', 'name = "My Sample"', "project.name: want .*got 'My Sample'"),
+    ('"forest"]', '"kmeans"]', "train.estimators: 'kmeans' does not predict labels, as 'logistic' asks"),
+    ("[labels.index]", "[labels]\nvalues = ['x']\n[labels.index]", "want one of .* got index and values"),
     ('"forest"]', '"forrest"]', "train.estimators: want some of .*did you mean 'forest'"),
     ("test_fraction = 0.34", "test_fraction = 0.34\ntest = ['1']", "want test or test_fraction, got both"),
     ("test_fraction = 0.34", "test_fraction = 1.5", "split.test_fraction: want .*got 1.5"),
     (
         "[labels.index]",
         "[labels]\ncolumn = 'c'\n[labels.index]",
-        "want one of pattern, column, intervals, index, got column and",
+        "want one of pattern, column, intervals, index, values, got column and",
     ),
     ("[groups.index]", "[groups]\npattern = 'x'\n[groups.index]", "want at most one of .*pattern, index"),
     ("[split]", "[policy]\nk = 3\nn = 2\n[split]", "policy.k: want a whole number 1..2, got 3"),
@@ -87,3 +90,10 @@ def test_the_policy_has_one_threshold_a_label(tmp_path: Path) -> None:
     assert policy_for(project, ("busy", "idle")).thresholds_ppm == (700000, 500000)
     with pytest.raises(UsageError, match=r"policy.thresholds.busy: there is no such label"):
         policy_for(project, ("idle", "walk"))
+
+
+def test_the_template_names_every_estimator(tmp_path: Path) -> None:
+    write_template(tmp_path / "edgeloop.toml")
+    text = (tmp_path / "edgeloop.toml").read_text(encoding="utf-8").replace("\n# ", " ")
+    for task in METRICS:
+        assert f"{task.capitalize()}: {', '.join(able(task))}." in text
