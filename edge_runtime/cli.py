@@ -67,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     export_c.add_argument("--out", type=Path, default=Path(), help="folder to write into (default: here)")
     export_c.add_argument("--no-summary", action="store_true", help="without counts for telemetry: less memory")
 
-    commands.add_parser("selftest", help="check the bits of every operator here, and print how fast a window is")
+    selftest = commands.add_parser("selftest", help="check the bits of every operator here, and how fast a window is")
+    selftest.add_argument("--json", action="store_true", help="as cloud-trainer profile --selftest reads it")
     commands.add_parser("operators", help="list the feature operators of this build")
     commands.add_parser("version", help="print the versions of this build")
     return parser
@@ -167,14 +168,17 @@ def _program(path: Path) -> Program:
         raise UsageError(f"{path}: {why.strerror}", hint="name a feature program, or a bundle (.elb)") from why
 
 
-def _selftest(_args: argparse.Namespace) -> int:
+def _selftest(args: argparse.Namespace) -> int:
     from edge_runtime.selftest import run
 
     found = run()
-    print(f"cpu       {found.cpu}")
-    print(f"digest    {found.digest} ({len(found.shipped)} operators, {len(found.newer)} newer than the list)")
-    print(f"window    p50 {found.p50_us:.1f} µs, p99 {found.p99_us:.1f} µs (26 features x 6 channels, 256 frames)")
-    print(f"peak RSS  {found.peak_rss_bytes / 1e6:.1f} MB")
+    if args.json:
+        print(found.as_json())
+    else:
+        print(f"cpu       {found.cpu}")
+        print(f"digest    {found.digest} ({len(found.shipped)} operators, {len(found.newer)} newer than the list)")
+        print(f"window    p50 {found.p50_us:.1f} µs, p99 {found.p99_us:.1f} µs (26 features x 6 channels, 256 frames)")
+        print(f"peak RSS  {found.peak_rss_bytes / 1e6:.1f} MB")
     if found.wrong:
         raise ContractError(
             f"selftest: digest {found.digest}, shipped {found.shipped_digest}; other bits in: {', '.join(found.wrong)}",

@@ -8,9 +8,11 @@ told as such. `python -m edge_runtime.selftest` prints the list anew. Standard l
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import re
 import resource
+import struct
 import sys
 import time
 from array import array
@@ -28,6 +30,7 @@ SHIPPED = Path(__file__).with_name("selftest.txt")
 WINDOW, HOP, FRAMES = 64, 32, 256
 CHANNELS = (Channel(name="a", unit="x"), Channel(name="b", unit="x", scale=0.001, offset=-0.3, taper="hann"))
 
+TIMES = ("p50_us", "p99_us", "n_windows", "peak_rss_bytes")
 STANDARD_CHANNELS, STANDARD_WINDOW = 6, 256
 STANDARD = (
     "mean", "std", "rms", "min", "max", "range", "skewness", "kurtosis", "median", "quantile(0.25)", "quantile(0.75)",
@@ -49,6 +52,8 @@ class Report:
         n_windows: That were timed.
         peak_rss_bytes: Of this process so far.
         cpu: Its name.
+        machine: Its architecture, as `uname -m` has it.
+        pointer_bits: Of this process: 32 or 64.
     """
 
     hashes: Mapping[str, str]
@@ -58,6 +63,8 @@ class Report:
     n_windows: int
     peak_rss_bytes: int
     cpu: str
+    machine: str
+    pointer_bits: int
 
     @property
     def digest(self) -> str:
@@ -79,6 +86,11 @@ class Report:
         """Operators of this build that the list does not know yet."""
         return [name for name in self.hashes if name not in self.shipped]
 
+    def as_json(self) -> str:
+        """What `cloud-trainer profile --selftest` reads."""
+        facts = {key: getattr(self, key) for key in (*TIMES, "cpu", "machine", "pointer_bits", "digest", "wrong")}
+        return json.dumps(facts, indent=1, ensure_ascii=False)
+
 
 def run(*, seconds: float = 1.0) -> Report:
     """Hash every operator, then time the standard window.
@@ -98,6 +110,8 @@ def run(*, seconds: float = 1.0) -> Report:
         n_windows=len(times),
         peak_rss_bytes=peak_rss_bytes(),
         cpu=cpu_name(),
+        machine=platform.machine().lower(),
+        pointer_bits=8 * struct.calcsize("P"),
     )
 
 

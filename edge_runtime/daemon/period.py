@@ -8,7 +8,6 @@ Its seconds are counted in windows, never on the clock: a device whose clock is 
 
 from __future__ import annotations
 
-import math
 from array import array
 from dataclasses import dataclass
 
@@ -16,15 +15,12 @@ from edge_runtime.contract import cbor
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.summary import SummaryBatch
+from edge_runtime.contract.traffic import batch_rows, windows_of_period
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.errors import ContractError
 from edge_runtime.native import Decision, Stream
 from edge_runtime.sampling import Sampled, Sampler
 from edge_runtime.spool import Draft
-
-BATCH_ROWS = 64
-BATCH_BYTES = 8192
-MAX_WINDOWS = 1 << 22  # ER_PERIOD_WINDOWS: what the core can count in one period
 
 
 @dataclass(slots=True)
@@ -50,7 +46,9 @@ class Period:
         self._clock = clock
         self._n_features = n_features
         self._n_labels = n_labels
-        self._windows = min(MAX_WINDOWS, max(config.period_windows, math.ceil(config.period_s / hop_s - 1e-9) + 1))
+        self._windows = windows_of_period(
+            period_s=config.period_s, period_windows=config.period_windows, window_s=hop_s
+        )
         self._sampler = Sampler(
             config.sample_k, epoch=header.epoch, stream=f"{header.device}/{config.name}", n_labels=n_labels
         )
@@ -81,8 +79,7 @@ class Period:
         if marks.n_windows == 0:
             return []
         sampled = self._sampler.finish(marks.period)
-        row_bytes = 4 * (self._n_features + self._n_labels) + 20
-        size = max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
+        size = batch_rows(self._n_features + self._n_labels)
         drafts = [self._records(sampled[i : i + size]) for i in range(0, len(sampled), size)]
         drafts.append(self._summary(stream))
         stream.reset_summary()

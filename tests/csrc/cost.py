@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tests.csrc.targets import AARCH64, CLANG, CSRC, HOST, M4, M33, RECIPE, ROOT, Target, need
+from tests.csrc.targets import AARCH64, ARMV7, CLANG, CSRC, HOST, M4, M33, RECIPE, ROOT, Target, need
 
-COSTS = (HOST, CLANG, AARCH64, M4, M33)
+COSTS = (HOST, CLANG, AARCH64, ARMV7, M4, M33)
 BUDGETS = ROOT / "bench" / "budgets.toml"
 DOC = ROOT / "docs" / "targets.md"
 PROGRAM = CSRC / "tests" / "cost.c"
@@ -231,10 +231,11 @@ TAIL = """
 - *Variables*: the core has none. All RAM is the stream's state, which the caller places, and the stack.
 - *Worst stack*: the longest chain of calls by gcc's own call graph, 64 bytes for each function of libgcc or the C
   library on it. The boards paint their stack and find less.
-- *Instructions*: counted one by one. x86-64: valgrind; aarch64: each instruction that qemu runs; Cortex-M: SysTick of
-  qemu-system-arm under `-icount`, whose clock moves with the instructions alone. A Cortex-M4F or M33 computes in float
-  by its FPU and in double by libgcc.
-- The bits are the same on all of them, and on armv7, riscv64 and x86-64 at `-O0`, v3 and v4
+- *Instructions*: counted one by one. x86-64: valgrind; aarch64, armv7: each instruction that qemu runs; Cortex-M:
+  SysTick of qemu-system-arm under `-icount`, whose clock moves with the instructions alone. A Cortex-M4F or M33
+  computes in float by its FPU and in double by libgcc.
+- armv7-gcc is built for any ARMv7-A with an FPU (`-march=armv7-a+fp`), so without NEON.
+- The bits are the same on all of them, and on riscv64 and x86-64 at `-O0`, v3 and v4
   (`tests/csrc/test_matrix.py`).
 """
 

@@ -12,9 +12,10 @@ import pytest
 
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.summary import SummaryBatch
+from edge_runtime.contract.traffic import MAX_WINDOWS
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.daemon.decide import Loaded, Runner, load
-from edge_runtime.daemon.period import MAX_WINDOWS, Period
+from edge_runtime.daemon.period import Period
 from edge_runtime.native import Decision
 from edge_runtime.spool import Draft
 from tests.daemon.rig import recording, windows_of

@@ -105,13 +105,14 @@ def trained(
     *,
     recording: list[str] | None = None,
     window: npt.NDArray[np.int64] | None = None,
+    program: Program | None = None,
 ) -> tuple[Run, FeatureTable]:
     """A run on the first two thirds of the groups (each recording is a group), and its table."""
     n = len(x)
     names = recording or [f"take{i * 6 // n}" for i in range(n)]
     test_groups = tuple(sorted(set(names))[-2:])
     test = np.isin(names, test_groups)
-    program = program_of(x.shape[1])
+    program = program or program_of(x.shape[1])
     labels = _labels(estimator, y)
     dataset = _dataset(program, labels)
     table = FeatureTable(

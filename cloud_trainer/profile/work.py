@@ -1,0 +1,133 @@
+"""How much each step of a model does for one row: units that a target has counted instructions for. One rule: no time.
+
+Reads `model.erm` (FORMAT.md "model"), which the core has checked. A matrix counts its products; trees count the levels
+that real rows pass, eight trees at a time as the core walks them.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from edge_runtime.native.model import STEPS
+
+FIRST_STEP: Final = 3000
+IN_FLIGHT: Final = 8
+LEAF: Final = 0xFFFF
+NAN_LEFT: Final = 0x8000
+BY_VARIANT: Final = ("dense32", "dense8", "unary", "distance")
+MATRICES: Final = ("dense", "dense32", "dense8", "distance", "gauss")
+_HEAD: Final = struct.Struct("<4sHHIIIIQQ")
+_STEP: Final = struct.Struct("<HHIIIIIQQ")
+_TREES: Final = struct.Struct("<IIIHH")
+_FOREST: Final = struct.Struct("<4sHHIIIIQ")
+FLOAT: Final = 2
+Row = Sequence[float]
+
+
+class Work(NamedTuple):
+    """Of one step and row: its kind (with its variant where that matters), and units, the first being 1."""
+
+    kind: str
+    units: tuple[float, ...]
+
+
+class _Step(NamedTuple):
+    op: int
+    variant: int
+    source: int
+    n: int
+    to: int
+    m: int
+    reserved: int
+    at: int
+    size: int
+
+
+def work_of(model: bytes, rows: Sequence[Row]) -> list[Work]:
+    """The work of each step, on the average of `rows`.
+
+    Args:
+        model: `model.erm` or `model.erf`, as the core takes it.
+        rows: Feature vectors; where a step walks trees on anything but features, each path counts as the longest.
+    """
+    if model[:4] == b"ERF1":
+        _, _, width, n_trees, n_nodes, _, _, _ = _FOREST.unpack_from(model)
+        return [_walked(_placed(model, _FOREST.size, n_trees, n_nodes, nodes_at=_even(4 * n_trees)), width, rows)]
+    n_features, n_steps = _HEAD.unpack_from(model)[1], _HEAD.unpack_from(model)[3]
+    steps = [_Step(*_STEP.unpack_from(model, _HEAD.size + i * _STEP.size)) for i in range(n_steps)]
+    return [_of_step(model, step, rows, n_features) for step in steps]
+
+
+def _of_step(model: bytes, s: _Step, rows: Sequence[Row], n_features: int) -> Work:
+    name = STEPS[s.op - FIRST_STEP]
+    kind = f"{name} {s.variant}" if name in BY_VARIANT else name
+    if name == "trees":
+        on = [row[s.source : s.source + s.n] for row in rows] if s.source + s.n <= n_features else []
+        return _trees(model, s, on)
+    if name in MATRICES:
+        return Work(kind, (1.0, s.n, s.m, s.n * s.m))
+    if name == "affine":
+        return Work(kind, (1.0, s.n, s.n * s.variant.bit_count()))
+    if name == "lerp":
+        counts = struct.unpack_from(f"<{s.n}I", model, s.at)
+        return Work(kind, (1.0, s.n, sum(math.log2(count) for count in counts)))
+    return Work(kind, (1.0, s.n, s.m))
+
+
+class _Trees(NamedTuple):
+    roots: tuple[int, ...]
+    nodes: list[tuple[float, int, int]]
+
+
+def _trees(model: bytes, s: _Step, rows: Sequence[Row]) -> Work:
+    n_trees, n_nodes, _, width, flags = _TREES.unpack_from(model, s.at)
+    nodes_at = _even(4 * n_trees) + _even(2 * n_trees)
+    trees = _placed(model, s.at + _TREES.size + 8 * s.m, n_trees, n_nodes, nodes_at=nodes_at)
+    return _walked(trees, width, rows, kind="trees float32" if flags & FLOAT else "trees")
+
+
+def _placed(model: bytes, at: int, n_trees: int, n_nodes: int, *, nodes_at: int) -> _Trees:
+    """Roots at `at`, nodes so many bytes behind."""
+    nodes = memoryview(model)[at + nodes_at : at + nodes_at + 8 * n_nodes]
+    return _Trees(struct.unpack_from(f"<{n_trees}I", model, at), list(struct.iter_unpack("<fHH", nodes)))
+
+
+def _walked(trees: _Trees, width: int, rows: Sequence[Row], kind: str = "trees") -> Work:
+    roots, nodes = trees
+    n = len(roots)
+    ends = (*roots[1:], len(nodes))
+    paths = [[_levels(nodes, root, row) for root in roots] for row in rows] or [
+        [_deepest(nodes, root, end) for root, end in zip(roots, ends, strict=True)]
+    ]
+    visits = sum(
+        min(IN_FLIGHT, n - at) * (max(path[at : at + IN_FLIGHT]) + 1) for path in paths for at in range(0, n, IN_FLIGHT)
+    )
+    return Work(kind, (1.0, n, visits / len(paths), n * width))
+
+
+def _levels(nodes: Sequence[tuple[float, int, int]], at: int, row: Row) -> int:
+    """Levels that `row` passes."""
+    level = 0
+    while nodes[at][1] != LEAF:
+        threshold, feature, right = nodes[at]
+        value = row[feature & (NAN_LEFT - 1)]
+        is_left = value <= threshold or (math.isnan(value) and feature & NAN_LEFT)
+        at += 1 if is_left else right
+        level += 1
+    return level
+
+
+def _deepest(nodes: Sequence[tuple[float, int, int]], root: int, end: int) -> int:
+    levels = {root: 0}
+    for at in range(root, end):
+        _, feature, right = nodes[at]
+        if feature != LEAF:
+            levels[at + 1] = levels[at + right] = levels[at] + 1
+    return max(levels.values())
+
+
+def _even(n: int) -> int:
+    return (n + 7) // 8 * 8

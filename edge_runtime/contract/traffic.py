@@ -1,0 +1,125 @@
+"""Bytes of telemetry, before there is any: a period's records and summary are encoded and measured.
+
+One rule: no formula for what the encoders can say. Left out: births, events, acknowledgements, TCP and TLS.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Final
+
+from edge_runtime.contract.header import Header
+from edge_runtime.contract.records import RecordBatch
+from edge_runtime.contract.summary import SummaryBatch, SummaryRow
+from edge_runtime.contract.topics import up
+
+DAY_S: Final = 86400
+BATCH_ROWS: Final = 64
+BATCH_BYTES: Final = 8192
+MAX_WINDOWS: Final = 1 << 22  # ER_PERIOD_WINDOWS: what the core can count in one period
+SLOTS: Final = 12  # counts of a row: below, ten bins, above
+ONE: Final = 65536  # z of a value that is one scale off
+LATENCY_US: Final = 65535  # two bytes a record
+NOW_MS: Final = 1_800_000_000_000
+NAME: Final = "x" * 16  # site, device and stream; each letter more is four bytes a message
+FRAMING: Final = 9  # MQTT: fixed header, length of the topic, packet number, no properties
+
+
+def windows_of_period(*, period_s: float, period_windows: int, window_s: float) -> int:
+    """Decisions of a period, which covers both its seconds and its windows; `window_s` lie between two [s]."""
+    return min(MAX_WINDOWS, max(period_windows, math.ceil(period_s / window_s - 1e-9) + 1))
+
+
+def batch_rows(n_values: int) -> int:
+    """Records that go into one batch, of so many features and scores."""
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // (4 * n_values + 20)))
+
+
+def period_bytes(*, n_features: int, n_labels: int, sample_k: int, n_windows: int) -> int:
+    """Bytes that one period sends: its sampled records and its summary, each an MQTT message.
+
+    Args:
+        n_features: Of a decision.
+        n_labels: Scores of a decision.
+        sample_k: Records kept at most.
+        n_windows: Decisions of the period, 1 or more.
+    """
+    kept, total = min(sample_k, n_windows), 0
+    header = Header(device=NAME, stream=NAME, epoch=2**64 - 1, bundle="0" * 64, program="0" * 64)
+    size = batch_rows(n_features + n_labels)
+    for first in range(0, kept, size):
+        rows = min(size, kept - first)
+        total += _sent("rec", _records(header, rows, n_features, n_labels, n_windows).to_bytes())
+    return total + _sent("sum", _summary(header, n_features, n_labels, n_windows).to_bytes())
+
+
+def bytes_day(
+    *, n_features: int, n_labels: int, sample_k: int, period_s: float, period_windows: int, window_s: float
+) -> int:
+    """Telemetry of a stream [bytes/day].
+
+    Args:
+        n_features: Of a decision.
+        n_labels: Scores of a decision.
+        sample_k: Records kept of a period, at most.
+        period_s: Length of a period at least [s].
+        period_windows: Decisions of a period at least.
+        window_s: Between two decisions [s], above 0.
+    """
+    n_windows = windows_of_period(period_s=period_s, period_windows=period_windows, window_s=window_s)
+    sent = period_bytes(n_features=n_features, n_labels=n_labels, sample_k=sample_k, n_windows=n_windows)
+    return round(DAY_S / (n_windows * window_s) * sent)
+
+
+def _sent(leaf: str, payload: bytes) -> int:
+    return FRAMING + len(up(NAME, NAME, leaf, NAME)) + len(payload)
+
+
+def _records(header: Header, rows: int, n_features: int, n_labels: int, n_windows: int) -> RecordBatch:
+    windows = tuple(round(i * (n_windows - 1) / max(1, rows - 1)) for i in range(rows))
+    return RecordBatch(
+        header=header,
+        first_seq=2**31,
+        clock=1,
+        windows=windows,
+        times_ms=tuple(NOW_MS + 1000 * window for window in windows),
+        labels=(0,) * rows,
+        votes=(0,) * rows,
+        reasons=(0,) * rows,
+        probabilities=array("f", [0.5] * rows),
+        latencies_us=(LATENCY_US,) * rows,
+        features=array("f", bytes(4 * rows * n_features)),
+        scores=array("f", bytes(4 * rows * n_labels)),
+        n_features=n_features,
+        n_scores=n_labels,
+    )
+
+
+def _summary(header: Header, n_features: int, n_labels: int, n_windows: int) -> SummaryBatch:
+    row = SummaryRow(
+        n=n_windows,
+        n_nan=0,
+        min=0.0,
+        max=1.0,
+        first=-ONE,
+        last=-ONE,
+        sum=-ONE * n_windows,
+        sum_sq=ONE * ONE * n_windows,
+        sum_lag=ONE * ONE * n_windows,
+        counts=(n_windows, *(0,) * (SLOTS - 1)),
+    )
+    return SummaryBatch(
+        header=header,
+        seq=2**31,
+        period=2**16,
+        start_ms=NOW_MS,
+        end_ms=NOW_MS,
+        clock=1,
+        first_window=2**31,
+        last_window=2**31 + n_windows,
+        n_windows=n_windows,
+        label_counts=(n_windows, *(0,) * n_labels),
+        drops=0,
+        rows=(row,) * (n_features + n_labels),
+    )
