@@ -38,23 +38,27 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         compiled_by = core.version()
         core.load(Path(folder) / "core")
-        raw = Path(folder) / "raw.json"
-        options = ["-q", "--no-header", "--timeout=0", "--benchmark-only", "-p", "no:cacheprovider"]
-        # CPU time: what else a shared machine does is nobody's. Rounds of 50 µs, as reading that clock costs 1.
-        options += ["--benchmark-timer=time.process_time", "--benchmark-min-time=0.00005"]
-        status = pytest.main(
-            [str(HERE / f"bench_{name}.py"), *options, "--benchmark-save-data", f"--benchmark-json={raw}"]
-        )
-        if status:
-            return int(status)
-        results = table(json.loads(raw.read_text(encoding="utf-8"))["benchmarks"])
-    more = getattr(importlib.import_module(f"bench.bench_{name}"), "figures", None)
+        module = importlib.import_module(f"bench.bench_{name}")
+        results = timed(name, folder) if any(each.startswith("test_") for each in vars(module)) else {}
+        if isinstance(results, int):
+            return results
+    more = getattr(module, "figures", None)
     results |= more(results) if more else {}
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(results | machine(compiled_by), indent=1) + "\n", encoding="utf-8")
     print(f"written: {path}")
     return 0
+
+
+def timed(name: str, folder: str) -> dict[str, float] | int:
+    """The table of the module's tests, by pytest-benchmark; the exit status where they fail."""
+    raw = Path(folder) / "raw.json"
+    options = ["-q", "--no-header", "--timeout=0", "--benchmark-only", "-p", "no:cacheprovider"]
+    # CPU time: what else a shared machine does is nobody's. Rounds of 50 µs, as reading that clock costs 1.
+    options += ["--benchmark-timer=time.process_time", "--benchmark-min-time=0.00005"]
+    status = pytest.main([str(HERE / f"bench_{name}.py"), *options, "--benchmark-save-data", f"--benchmark-json={raw}"])
+    return int(status) or table(json.loads(raw.read_text(encoding="utf-8"))["benchmarks"])
 
 
 def table(rows: list[dict[str, Any]]) -> dict[str, float]:

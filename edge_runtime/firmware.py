@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
 
 from edge_runtime.contract.program import Field
 from edge_runtime.engines import open_engine, program_of, stream_for
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from edge_runtime.contract.baseline import Bins

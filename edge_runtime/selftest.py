@@ -17,13 +17,13 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime import native
 from edge_runtime.contract.manifest import Policy
 from edge_runtime.contract.program import Channel, Feature, Filter, Program
 from edge_runtime.features import build_program
+from edge_runtime.lean import dataclass
 from edge_runtime.native import Operator
 
 SHIPPED = Path(__file__).with_name("selftest.txt")

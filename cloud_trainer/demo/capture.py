@@ -19,7 +19,8 @@ from pathlib import Path
 
 from cloud_trainer.demo.workloads import WORKLOADS, running
 from edge_runtime.errors import ContractError, EdgeloopError
-from edge_runtime.sources import HostSource, capture
+from edge_runtime.sources.capture import capture
+from edge_runtime.sources.host import HostSource
 
 INDEX = "takes.csv"
 SETTLE_S = 0.5

@@ -5,13 +5,11 @@ One rule: it names exactly what was committed. It is no watermark: a row outside
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
-
 from edge_runtime.contract.cbor import smallest
 from edge_runtime.contract.checks import I63, U64, count, integer, take
 from edge_runtime.contract.columns import rows, take_ints
 from edge_runtime.contract.document import read_cbor, write_cbor
+from edge_runtime.lean import Any, Final, dataclass, field
 
 MAX_RANGES: Final = 1024
 

@@ -5,9 +5,6 @@ One rule: edges are the same in every stratum and exact in float32, for the devi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
-
 from edge_runtime.contract.checks import (
     count,
     float32s,
@@ -23,6 +20,7 @@ from edge_runtime.contract.checks import (
 )
 from edge_runtime.contract.document import read_json, write_json
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, Final, dataclass, field
 
 MAX_BINS: Final = 64
 MAX_STRATA: Final = 64

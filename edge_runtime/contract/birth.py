@@ -5,9 +5,6 @@ See FORMAT.md sections "birth" and "state". One rule: both describe the present;
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
-
 from edge_runtime.contract.checks import (
     SAFE,
     U64,
@@ -24,6 +21,7 @@ from edge_runtime.contract.checks import (
     wrong,
 )
 from edge_runtime.contract.document import read_cbor, write_cbor
+from edge_runtime.lean import Any, Final, dataclass, field
 
 MAX_STREAMS: Final = 16
 

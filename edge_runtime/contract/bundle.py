@@ -6,21 +6,23 @@ What the members mean is for `engines`; whether a signature is true is for `upda
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
-from edge_runtime.contract.baseline import Baseline
 from edge_runtime.contract.document import read_json, write_json
-from edge_runtime.contract.golden import Golden
 from edge_runtime.contract.manifest import CHUNK_BYTES, Manifest, Member
-from edge_runtime.contract.order import Signature, check_signatures, signature_items, take_signatures
-from edge_runtime.contract.program import Program
 from edge_runtime.errors import ContractError, TrustError
+from edge_runtime.lean import TYPE_CHECKING, Final, dataclass, sha256
+
+if TYPE_CHECKING:
+    from edge_runtime.contract.baseline import Baseline
+    from edge_runtime.contract.golden import Golden
+    from edge_runtime.contract.order import Signature
+    from edge_runtime.contract.program import Program
 
 BLOCK: Final = 512
+PIECE_BYTES: Final = 8192
+"""What is asked for at once: a multiple of `BLOCK`, so small that reading a bundle leaves no mark on a small device."""
 MAX_MANIFEST_BYTES: Final = 2**20
 MAX_SIGNATURES_BYTES: Final = 16384
 MAX_BUNDLE_BYTES: Final = 64 * 2**20
@@ -37,7 +39,7 @@ class Bundle:
     Attributes:
         manifest: Decoded from `manifest_bytes`.
         manifest_bytes: As they stood in the file; what signatures are over.
-        members: Name -> bytes, in the order of the manifest.
+        members: Name -> bytes, in the order of the manifest; all of them, or those that its reader was to keep.
         signatures: As found; nobody has checked them yet.
         signatures_bytes: The file that they stood in, b"" for none.
     """
@@ -51,18 +53,24 @@ class Bundle:
     @property
     def digest(self) -> str:
         """SHA-256 of the manifest's bytes: the name of this bundle."""
-        return hashlib.sha256(self.manifest_bytes).hexdigest()
+        return sha256(self.manifest_bytes).hexdigest()
 
     def program(self) -> Program:
         """Member `program.json`, decoded."""
+        from edge_runtime.contract.program import Program
+
         return Program.from_bytes(self.members["program.json"])
 
     def baseline(self) -> Baseline:
         """Member `baseline.json`, decoded."""
+        from edge_runtime.contract.baseline import Baseline
+
         return Baseline.from_bytes(self.members["baseline.json"])
 
     def golden(self) -> Golden:
         """Member `golden.json`, decoded."""
+        from edge_runtime.contract.golden import Golden
+
         return Golden.from_bytes(self.members["golden.json"])
 
 
@@ -72,10 +80,8 @@ def members_of(members: Mapping[str, bytes]) -> tuple[Member, ...]:
         Member(
             name=name,
             length=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-            chunks=tuple(
-                hashlib.sha256(data[at : at + CHUNK_BYTES]).hexdigest() for at in range(0, len(data), CHUNK_BYTES)
-            ),
+            sha256=sha256(data).hexdigest(),
+            chunks=tuple(sha256(data[at : at + CHUNK_BYTES]).hexdigest() for at in range(0, len(data), CHUNK_BYTES)),
         )
         for name, data in members.items()
     )
@@ -96,6 +102,8 @@ def pack(manifest: Manifest, members: Mapping[str, bytes], signatures: Sequence[
     if len(files["manifest.json"]) > MAX_MANIFEST_BYTES:
         raise ContractError(f"bundle: manifest.json: {len(files['manifest.json'])} bytes, limit {MAX_MANIFEST_BYTES}")
     if signatures:
+        from edge_runtime.contract.order import check_signatures, signature_items
+
         check_signatures(tuple(signatures))
         files["signatures.json"] = write_json("signatures", {"signatures": signature_items(tuple(signatures))}, {})
     parts = [_header(name, len(data)) + data + bytes(-len(data) % BLOCK) for name, data in files.items()]
@@ -126,8 +134,11 @@ class Unpacker:
     or the manifest beside the members it has verified. After an error it stays broken.
     """
 
-    def __init__(self, digest: str | None, *, max_bytes: int) -> None:
-        self._digest = digest
+    def __init__(
+        self, digest: str | None, *, max_bytes: int, keep: Callable[[Manifest], Collection[str]] | None = None
+    ) -> None:
+        """`digest` and `max_bytes` as of `unpack`; `keep` names the members to keep, None: all."""
+        self._digest, self._keep = digest, keep
         self._max_bytes = max_bytes
         self._buffer = bytearray()
         self._taken = 0
@@ -184,7 +195,7 @@ class Unpacker:
         """Yields how many bytes it wants next, is sent exactly those, returns the bundle."""
         length = _file_size((yield BLOCK), "manifest.json", min(MAX_MANIFEST_BYTES, self._max_bytes))
         manifest_bytes = _unpad((yield _padded(length)), length, "manifest.json")
-        found = hashlib.sha256(manifest_bytes).hexdigest()
+        found = sha256(manifest_bytes).hexdigest()
         if self._digest is not None and found != self._digest:
             raise TrustError(f"bundle: manifest.json: digest {found}, want {self._digest}")
         manifest = Manifest.from_bytes(manifest_bytes)
@@ -192,8 +203,11 @@ class Unpacker:
         if total > self._max_bytes:
             raise ContractError(f"bundle: {total} bytes or more by its manifest, limit {self._max_bytes}")
         members: dict[str, bytes] = {}
+        kept = self._keep(manifest) if self._keep else [member.name for member in manifest.members]
         for member in manifest.members:
-            members[member.name] = yield from _read_member(member)
+            data = yield from _read_member(member, is_kept=member.name in kept)
+            if member.name in kept:
+                members[member.name] = data
         signed = b""
         block = yield BLOCK
         if block != _ZEROS:
@@ -211,17 +225,21 @@ class Unpacker:
         )
 
 
-def _read_member(member: Member) -> Generator[int, bytes, bytes]:
+def _read_member(member: Member, *, is_kept: bool) -> Generator[int, bytes, bytes]:
     if (yield BLOCK) != _header(member.name, member.length):
         raise ContractError(f"bundle: {member.name}: its header is not the one for {member.length} bytes")
-    whole, parts = hashlib.sha256(), []
+    whole, parts = sha256(), []
     for i, want in enumerate(member.chunks):
-        length = min(CHUNK_BYTES, member.length - i * CHUNK_BYTES)
-        part = _unpad((yield _padded(length)), length, member.name)
-        if hashlib.sha256(part).hexdigest() != want:
+        length, chunk = min(CHUNK_BYTES, member.length - i * CHUNK_BYTES), sha256()
+        for at in range(0, length, PIECE_BYTES):
+            size = min(PIECE_BYTES, length - at)
+            part = _unpad((yield _padded(size)), size, member.name)
+            chunk.update(part)
+            whole.update(part)
+            if is_kept:
+                parts.append(part)
+        if chunk.hexdigest() != want:
             raise TrustError(f"bundle: {member.name}: chunk {i} of {len(member.chunks)} is not the one in the manifest")
-        whole.update(part)
-        parts.append(part)
     if whole.hexdigest() != member.sha256:
         raise TrustError(f"bundle: {member.name}: SHA-256 {whole.hexdigest()}, want {member.sha256}")
     return b"".join(parts)
@@ -264,6 +282,8 @@ def _size(manifest_length: int, manifest: Manifest) -> int:
 
 
 def _signatures(data: bytes) -> tuple[Signature, ...]:
+    from edge_runtime.contract.order import check_signatures, take_signatures
+
     fields = read_json(data, "signatures")
     found = take_signatures(fields, what="signatures")
     check_signatures(found)

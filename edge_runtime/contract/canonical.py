@@ -9,9 +9,9 @@ import json
 import math
 from collections.abc import Callable
 from json.encoder import encode_basestring
-from typing import Final
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Final
 
 MAX_DEPTH: Final = 32
 """Objects and arrays inside each other."""

@@ -11,9 +11,9 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Final
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, Final
 
 MAX_DEPTH: Final = 8
 """Maps and arrays inside each other."""

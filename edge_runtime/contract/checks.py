@@ -9,9 +9,9 @@ import math
 import re
 from array import array
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Final, TypeVar
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, Final, TypeVar
 
 T = TypeVar("T")
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Any, Final
 
 from edge_runtime.contract.cbor import smallest
 from edge_runtime.contract.checks import I63, take, wrong
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, Final
 
 CLOCKS: Final = {0: "unknown", 1: "synced", 2: "virtual"}
 """Quality of the clock behind the times of a batch."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
 
-from edge_runtime.contract import canonical, cbor
+from edge_runtime.contract import canonical
 from edge_runtime.contract.checks import wrong
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, Final
 
 FORMAT: Final = "0.1"
 """What this build writes. Major 0 may change with new golden files; at 1.0 the formats freeze for ever."""
@@ -43,11 +43,15 @@ def read_cbor(data: bytes, kind: str) -> dict[str, Any]:
     Raises:
         ContractError: Not the subset, another major or kind.
     """
+    from edge_runtime.contract import cbor
+
     return _open(cbor.loads(data, what=kind), kind)
 
 
 def write_cbor(kind: str, fields: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
     """The CBOR document `kind` with these fields."""
+    from edge_runtime.contract import cbor
+
     return cbor.dumps(_close(kind, fields, extra))
 
 

@@ -5,11 +5,9 @@ One rule: an event is a row of the spool like a record, so it has a seq and is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
-
 from edge_runtime.contract.checks import I63, SAFE, U64, count, ident, integer, take, text, wrong
 from edge_runtime.contract.document import read_cbor, write_cbor
+from edge_runtime.lean import Any, Final, dataclass, field
 
 KINDS: Final = (
     "start",

@@ -5,12 +5,10 @@ One rule: a device that does not give these answers does not run the bundle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
-
 from edge_runtime.contract.checks import count, float32s, integers, real, take, wrong
 from edge_runtime.contract.document import read_json, write_json
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, Final, dataclass, field
 
 MAX_ROWS: Final = 1024
 

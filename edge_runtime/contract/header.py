@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from edge_runtime.contract.checks import U64, digest, ident, integer, raw_digest, take
+from edge_runtime.lean import Any, dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,7 @@ One rule: the bundle's digest is the SHA-256 of these bytes, so they hold no tim
 
 from __future__ import annotations
 
-import hashlib
 import re
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, TypeVar
 
 from edge_runtime.contract.checks import (
     SAFE,
@@ -26,6 +23,7 @@ from edge_runtime.contract.checks import (
 )
 from edge_runtime.contract.document import read_json, write_json
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, Final, TypeVar, dataclass, field, items_of, sha256
 
 P = TypeVar("P")
 
@@ -142,8 +140,8 @@ class Budget:
     record_bytes_day: int
 
     def __post_init__(self) -> None:
-        for part in fields(self):
-            integer(getattr(self, part.name), f"manifest.budget.{part.name}")
+        for name, value in items_of(self).items():
+            integer(value, f"manifest.budget.{name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +212,7 @@ class Manifest:
     @property
     def digest(self) -> str:
         """The bundle's digest: SHA-256 of the bytes, 64 hex digits."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+        return sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
         """Canonical JSON. Equal manifests give equal bytes."""
@@ -225,11 +223,11 @@ class Manifest:
             "program_digest": self.program_digest,
             "engine": self.engine,
             "precision": self.precision,
-            "policy": asdict(self.policy),
-            "lineage": asdict(self.lineage),
-            "budget": asdict(self.budget),
+            "policy": items_of(self.policy),
+            "lineage": items_of(self.lineage),
+            "budget": items_of(self.budget),
             "evidence": self.evidence,
-            "members": [asdict(member) for member in self.members],
+            "members": [items_of(member) for member in self.members],
         }
         task = {} if self.task == "labels" else {"task": self.task}
         return write_json("manifest", known | task, self.extra)
@@ -282,10 +280,10 @@ def _task(known: dict[str, Any]) -> str:
 def _part(found: dict[str, Any], kind: type[P], what: str) -> P:
     """A flat dataclass from an object with exactly its fields; `kind` checks their types and ranges."""
     given: dict[str, Any] = {}
-    for part in fields(kind):  # type: ignore[arg-type]
-        value: Any = take(found, part.name, object, what=what)
-        given[part.name] = tuple(value) if isinstance(value, list) else value
-        if str(part.type).startswith("tuple") and not isinstance(value, list):
-            raise wrong(f"{what}.{part.name}", "list", value)
+    for name, annotation in kind.__annotations__.items():
+        value: Any = take(found, name, object, what=what)
+        given[name] = tuple(value) if isinstance(value, list) else value
+        if annotation.startswith("tuple") and not isinstance(value, list):
+            raise wrong(f"{what}.{name}", "list", value)
     none_left(found, what)
     return kind(**given)

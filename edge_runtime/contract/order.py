@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-from dataclasses import dataclass, field
-from typing import Any, Final
 
 from edge_runtime.contract.checks import (
     count,
@@ -27,6 +24,7 @@ from edge_runtime.contract.checks import (
 from edge_runtime.contract.document import read_json, write_json
 from edge_runtime.contract.manifest import MAX_MEMBER_BYTES
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, Final, dataclass, field, sha256
 
 MAX_STREAMS: Final = 16
 MAX_SIGNATURES: Final = 16
@@ -181,7 +179,7 @@ def key_id(public: bytes) -> str:
     """The name of an Ed25519 public key: the first 16 hex digits of the SHA-256 of its 32 raw bytes."""
     if len(public) != 32:
         raise wrong("public key", "32 raw bytes", len(public))
-    return hashlib.sha256(public).hexdigest()[:16]
+    return sha256(public).hexdigest()[:16]
 
 
 def check_signatures(signatures: tuple[Signature, ...]) -> None:

@@ -5,10 +5,6 @@ One rule: its digest names it. What an operator id means is decided by the C cor
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
-
 from edge_runtime.contract.checks import (
     count,
     integer,
@@ -24,6 +20,7 @@ from edge_runtime.contract.checks import (
 )
 from edge_runtime.contract.document import read_json, write_json
 from edge_runtime.contract.timing import Timing, read_timing
+from edge_runtime.lean import Any, Final, TypeVar, dataclass, field, sha256
 
 T = TypeVar("T")
 
@@ -199,7 +196,7 @@ class Program:
     features: tuple[Feature, ...]
     filters: tuple[Filter, ...] = ()
     fields: tuple[Field, ...] = ()
-    timing: Timing = Timing()  # noqa: RUF009 - frozen
+    timing: Timing = Timing()
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -247,7 +244,7 @@ class Program:
     @property
     def digest(self) -> str:
         """SHA-256 of the bytes, 64 hex digits."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+        return sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
         """Canonical JSON. Equal programs give equal bytes; what has its default is left out."""

@@ -6,14 +6,13 @@ One rule: identity is (device, epoch, seq), and never a clock. Row i has seq `fi
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
-from typing import Any, Final
 
 from edge_runtime.contract.cbor import smallest
 from edge_runtime.contract.checks import I63, SAFE, integer, integers, take, wrong
 from edge_runtime.contract.columns import CLOCKS, floats, offsets, rows, take_floats, take_ints, take_offsets
 from edge_runtime.contract.document import read_cbor, write_cbor
 from edge_runtime.contract.header import Header, header_items, take_header
+from edge_runtime.lean import Any, Final, dataclass, field
 
 MAX_ROWS: Final = 1024
 MAX_LATENCY_US: Final = 2**32 - 1

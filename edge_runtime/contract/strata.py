@@ -6,7 +6,8 @@ One rule: a name says all that puts a moment into it, so that no reader needs mo
 from __future__ import annotations
 
 import time
-from typing import Final
+
+from edge_runtime.lean import Final
 
 ALL: Final = "all"
 KINDS: Final = {"hour": "hour %H weekday", "month": "month %m"}  # of which a baseline has one

@@ -6,8 +6,6 @@ One rule: everything in a row is an integer count, an extreme or an end, so that
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
-from typing import Any, Final
 
 from edge_runtime.contract.cbor import smallest
 from edge_runtime.contract.checks import I63, SAFE, count, integer, integers, take, wrong
@@ -15,6 +13,7 @@ from edge_runtime.contract.columns import CLOCKS, rows, take_floats, take_ints
 from edge_runtime.contract.document import read_cbor, write_cbor
 from edge_runtime.contract.header import Header, header_items, take_header
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, Final, dataclass, field
 
 U32: Final = 2**32 - 1
 MAX_Z: Final = 2**20

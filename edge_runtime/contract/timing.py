@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
-
 from edge_runtime.contract.checks import integer, none_left, one_of, real, take, wrong
+from edge_runtime.lean import Any, Final, dataclass
 
 TIME_POLICIES: Final = ("none", "hold", "interpolate", "mark", "reset")
 MAX_GAP: Final = 65535

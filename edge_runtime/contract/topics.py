@@ -5,11 +5,9 @@ One rule: `el/v1/<site>/<device>/<leaf>`, ids `[a-z0-9-]{1,64}`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
-
 from edge_runtime.contract.checks import ident, one_of
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Final, dataclass
 
 ROOT: Final = "el/v1"
 STREAM_LEAFS: Final = ("sum", "rec", "dec")

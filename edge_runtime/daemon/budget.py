@@ -9,13 +9,13 @@ import os
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime import native
 from edge_runtime.daemon.config import BudgetConfig, Config
 from edge_runtime.daemon.decide import BLOCK_FRAMES, Loaded
 from edge_runtime.errors import BudgetError
+from edge_runtime.lean import dataclass
 from edge_runtime.sources import kind_of, needed_bytes, short_name
 
 MIB = 1 << 20

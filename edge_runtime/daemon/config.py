@@ -8,12 +8,11 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
 
 from edge_runtime.contract.checks import ident
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.lean import Any, TypeVar, dataclass, field, replace, required
 from edge_runtime.sources import kind_of, located, short_name
 
 T = TypeVar("T")
@@ -146,6 +145,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "stream.at_end": ("stop", "wait"),
     "stream.decisions": ("stdout", "mqtt", "unix:PATH"),
 }
+TYPES: dict[str, type[Any]] = {"str": str, "int": int, "float": float, "tuple[str, ...]": tuple}
 IDS = ("device.site", "device.id", "stream.name")
 
 
@@ -262,17 +262,15 @@ def _table(kind: type[T], given: object, name: str) -> T:
     """Return the dataclass *kind* filled from one TOML table, each value checked."""
     if not isinstance(given, dict):
         raise UsageError(f"{name}: want a table, got {given!r}")
-    hints = get_type_hints(kind)
-    _known(given, tuple(hints), where=f"[{name}]")
+    _known(given, tuple(kind.__annotations__), where=f"[{name}]")
     values: dict[str, Any] = {}
-    for item in fields(kind):  # type: ignore[arg-type]
-        if item.name in given:
-            values[item.name] = _value(given[item.name], hints[item.name], f"{name}.{item.name}")
-    try:
-        return kind(**values)
-    except TypeError:
-        missing = [f.name for f in fields(kind) if f.name not in values and f.name in _required(kind)]  # type: ignore[arg-type]
-        raise UsageError(f"[{name}]: {missing[0]} is missing", hint=f"add {missing[0]} = ...") from None
+    for key, annotation in kind.__annotations__.items():
+        if key in given:
+            values[key] = _value(given[key], TYPES[annotation], f"{name}.{key}")
+    missing = [key for key in required(kind) if key not in values]
+    if missing:
+        raise UsageError(f"[{name}]: {missing[0]} is missing", hint=f"add {missing[0]} = ...")
+    return kind(**values)
 
 
 def _fits(item: str, choice: str) -> bool:
@@ -281,12 +279,8 @@ def _fits(item: str, choice: str) -> bool:
     return bool(rest) and item.startswith(f"{kind}:") and len(item) > len(kind) + 1
 
 
-def _required(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind) if f.default is MISSING)
-
-
 def _value(value: object, want: Any, where: str) -> Any:
-    if want == tuple[str, ...]:
+    if want is tuple:
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
             raise UsageError(f"{where}: want a list of strings, got {value!r}")
         items: tuple[str, ...] = tuple(value)
@@ -309,4 +303,4 @@ def _value(value: object, want: Any, where: str) -> Any:
         low, high = LIMITS[where]
         if not low <= value <= high:
             raise UsageError(f"{where}: {value} is outside {low:g}..{high:g}")
-    return items if want == tuple[str, ...] else value
+    return items if want is tuple else value

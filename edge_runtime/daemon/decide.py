@@ -10,8 +10,6 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from edge_runtime.contract import cbor
 from edge_runtime.contract.bundle import Bundle
@@ -22,8 +20,9 @@ from edge_runtime.daemon.losses import Losses
 from edge_runtime.daemon.period import Period
 from edge_runtime.daemon.records import Context, RecordSource, fixed_record, has_rows
 from edge_runtime.daemon.steady import SteadySource
-from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for
+from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for, told
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Protocol, dataclass
 from edge_runtime.native import Decision, Stream
 from edge_runtime.sources import Source, is_live, may_wait, open_source
 from edge_runtime.spool import Draft
@@ -272,19 +271,17 @@ class Runner(threading.Thread):
 
     def _decided(self, decision: Decision, latency_us: int) -> None:
         loaded = self._loaded
-        is_values = loaded.bundle.manifest.task == "values"
-        if is_values:  # nothing to be unsure of: every window is worth as much
+        if loaded.bundle.manifest.task == "values":  # nothing to be unsure of: every window is worth as much
             decision = decision._replace(margin=1.0)
         window = self._base_windows + decision.window
         time_ms = self._time_ms()
         over = self._period.observe(decision, loaded.stream, window=window, time_ms=time_ms, latency_us=latency_us)
         if self._sinks:
-            said = _values_of(decision, loaded) if is_values else _labels_of(decision, loaded)
             line = {
                 "stream": self.config.name,
                 "window": window,
                 "time_ms": time_ms,
-                **said,
+                **told(decision, loaded.stream, loaded.bundle.manifest),
                 "bundle": loaded.digest[:12],
             }
             for sink in self._sinks:
@@ -453,22 +450,6 @@ class Runner(threading.Thread):
             source = open_source(self.config.source, rate_hz=program.rate_hz, channels=names)
         source.seek(self._frame())
         return source
-
-
-def _labels_of(decision: Decision, loaded: Loaded) -> dict[str, object]:
-    names = loaded.labels
-    return {
-        "label": names[decision.label] if decision.label >= 0 else None,
-        "vote": names[decision.vote] if decision.vote >= 0 else None,
-        "margin": round(decision.margin, 6),
-    }
-
-
-def _values_of(decision: Decision, loaded: Loaded) -> dict[str, object]:
-    """By name; None where the model was not asked."""
-    if decision.vote < 0:
-        return {"values": None}
-    return {"values": dict(zip(loaded.labels, loaded.stream.scores, strict=True))}
 
 
 def _clock_of(stream: Stream) -> Counter[str]:

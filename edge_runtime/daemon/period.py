@@ -9,7 +9,6 @@ Its seconds are counted in windows, never on the clock: a device whose clock is 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
 
 from edge_runtime.contract import cbor
 from edge_runtime.contract.header import Header
@@ -18,6 +17,7 @@ from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.contract.traffic import batch_rows, windows_of_period
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import dataclass
 from edge_runtime.native import Decision, Stream
 from edge_runtime.sampling import Sampled, Sampler
 from edge_runtime.spool import Draft

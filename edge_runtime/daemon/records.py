@@ -9,10 +9,10 @@ import difflib
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
 
 from edge_runtime.contract.program import Program
 from edge_runtime.errors import UsageError
+from edge_runtime.lean import Final, Literal
 from edge_runtime.sources import RowField, counts_of, open_rows, times_of
 from edge_runtime.sources.port import RowSource, Value
 

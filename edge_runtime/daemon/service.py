@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime.contract import cbor, topics
@@ -25,6 +24,7 @@ from edge_runtime.daemon.sinks import MqttSink, Stdout, StdoutSink
 from edge_runtime.daemon.socket_sink import LineServer, SocketSink
 from edge_runtime.engines import load_bundle
 from edge_runtime.errors import ContractError, EdgeloopError, TransportError, TrustError, UsageError
+from edge_runtime.lean import dataclass, replace
 from edge_runtime.native import fpu_check
 from edge_runtime.sources import may_wait, short_name
 from edge_runtime.spool import Draft, Gap, Spool, SpoolWorker

@@ -14,10 +14,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import TextIO
 
 from edge_runtime.contract import cbor, topics
+from edge_runtime.lean import TYPE_CHECKING
 from edge_runtime.transport import Letter
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 MAX_LINES = 1024
 """Decisions that wait for a reader of stdout, a stream."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_runtime import native
-from edge_runtime.contract.program import Program
-from edge_runtime.engines.ort import OrtEngine
+from edge_runtime.contract.manifest import NATIVE
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from edge_runtime.contract.bundle import Bundle
+    from edge_runtime.contract.manifest import Manifest
+    from edge_runtime.contract.program import Program
 
 
 class Engine(Protocol):
@@ -58,9 +59,8 @@ def open_engine(bundle: Bundle) -> Engine:
         ContractError: The model is malformed or does not fit the program and labels, or onnxruntime is missing.
     """
     manifest, program = bundle.manifest, program_of(bundle)
-    shape = (len(program.features), len(manifest.labels))
+    shape, name = (len(program.features), len(manifest.labels)), needed(manifest)[1]
     if manifest.engine == "native":
-        name = "model.erm" if "model.erm" in bundle.members else "model.erf"
         engine = NativeEngine(_member(bundle, name))
         have = (engine._model.n_features, engine._model.n_outputs)
         if have != shape:
@@ -68,8 +68,16 @@ def open_engine(bundle: Bundle) -> Engine:
                 f"{name}: {have[0]} features and {have[1]} outputs, the bundle declares {shape[0]} and {shape[1]}"
             )
         return engine
-    name = "model.int8.onnx" if manifest.precision == "int8" else "model.onnx"
+    from edge_runtime.engines.ort import OrtEngine
+
     return OrtEngine(_member(bundle, name), n_features=shape[0], n_scores=shape[1], why=f"{name}, {manifest.precision}")
+
+
+def needed(manifest: Manifest) -> tuple[str, str]:
+    """The members that are asked for a decision: the program, and the model of the engine that runs."""
+    if manifest.engine == "native":
+        return "program.json", next((m.name for m in manifest.members if m.name in NATIVE), NATIVE[0])
+    return "program.json", "model.int8.onnx" if manifest.precision == "int8" else "model.onnx"
 
 
 def program_of(bundle: Bundle) -> Program:

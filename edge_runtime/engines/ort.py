@@ -10,11 +10,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_runtime import native
 from edge_runtime.engines.watchdog import Watchdog
 from edge_runtime.errors import BudgetError, ContractError
+from edge_runtime.lean import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Sequence
 
 from edge_runtime import native
-from edge_runtime.contract.bundle import MAX_BUNDLE_BYTES, Bundle, unpack
+from edge_runtime.contract.bundle import MAX_BUNDLE_BYTES, PIECE_BYTES, Bundle, Unpacker, unpack
 from edge_runtime.engines.engine import Engine, open_engine, program_of
 from edge_runtime.errors import ContractError, TrustError
+from edge_runtime.lean import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_runtime.contract.baseline import Bins
+    from edge_runtime.contract.manifest import Manifest
     from edge_runtime.contract.program import Program
     from edge_runtime.native import Decision, Stream
     from edge_runtime.native.rows import Value
 
 
-def load_bundle(source: Path | str | bytes, *, max_bytes: int = MAX_BUNDLE_BYTES) -> Bundle:
+def load_bundle(
+    source: Path | str | bytes,
+    *,
+    max_bytes: int = MAX_BUNDLE_BYTES,
+    keep: Callable[[Manifest], Collection[str]] | None = None,
+) -> Bundle:
     """The bundle in a file or in bytes, every hash checked. Signatures are not this function's matter.
+
+    Args:
+        source: A file, or all its bytes.
+        max_bytes: Greatest file [bytes].
+        keep: Of a file: the members that the bundle shall hold, as `needed`; None: all. All are checked.
 
     Raises:
         ContractError: Unreadable or malformed.
@@ -26,12 +39,14 @@ def load_bundle(source: Path | str | bytes, *, max_bytes: int = MAX_BUNDLE_BYTES
     """
     if isinstance(source, bytes):
         return unpack(source, max_bytes=max_bytes)
+    reader = Unpacker(None, max_bytes=max_bytes, keep=keep)
     try:
-        data = Path(source).read_bytes()
+        with open(source, "rb") as file:  # noqa: PTH123  pathlib is not loaded for it
+            while piece := file.read(PIECE_BYTES):
+                reader.feed(piece)
+        return reader.finish()
     except OSError as why:
         raise ContractError(f"bundle {source}: {why.strerror or why}", hint="give the path of an .elb file") from why
-    try:
-        return unpack(data, max_bytes=max_bytes)
     except (ContractError, TrustError) as why:
         raise type(why)(f"{source}: {why}", hint=why.hint or "fetch or export the file again") from why
 
@@ -47,8 +62,10 @@ def stream_for(bundle: Bundle, engine: Engine, *, summary: bool = True) -> Strea
     Raises:
         ContractError: A member is malformed, or an operator is not in this build.
     """
-    stratum = bundle.baseline().strata[0]  # edges are the same in all
-    bins = (*stratum.features, *stratum.scores) if summary else ()
+    bins: tuple[Bins, ...] = ()
+    if summary:
+        stratum = bundle.baseline().strata[0]  # edges are the same in all
+        bins = (*stratum.features, *stratum.scores)
     return native.Stream(program_of(bundle), bundle.manifest.policy, model=engine.model, bins=bins)
 
 
@@ -85,6 +102,18 @@ def advance(
     if status == "scores":
         return taken, stream.decide(engine.scores(stream.features))
     return taken, stream.decision
+
+
+def told(decision: Decision, stream: Stream, manifest: Manifest) -> dict[str, object]:
+    """What a line says of a decision: label, vote and margin; or values, None where the model was not asked."""
+    names = manifest.labels
+    if manifest.task == "values":
+        return {"values": dict(zip(names, stream.scores, strict=True)) if decision.vote >= 0 else None}
+    return {
+        "label": names[decision.label] if decision.label >= 0 else None,
+        "vote": names[decision.vote] if decision.vote >= 0 else None,
+        "margin": round(decision.margin, 6),
+    }
 
 
 def _advance_records(

@@ -9,7 +9,7 @@ from edge_runtime.native.operators import Operator, operators
 from edge_runtime.native.ort import OrtSession, ort_library
 from edge_runtime.native.program import batch, channel_pace, check_program, state_bytes
 from edge_runtime.native.rows import Rows
-from edge_runtime.native.status import fpu_check
+from edge_runtime.native.status import fpu_check, one_heap, trim
 from edge_runtime.native.stream import Decision, Stream
 from edge_runtime.native.walk import FILLED, RESET, ClockCounts, Walked, batch_at
 
@@ -29,7 +29,9 @@ __all__ = [
     "channel_pace",
     "check_program",
     "fpu_check",
+    "one_heap",
     "operators",
     "ort_library",
     "state_bytes",
+    "trim",
 ]

@@ -8,10 +8,10 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from edge_runtime.contract.program import Field
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any
 from edge_runtime.native._er import ffi, lib
 
 _Pointer = ctypes.c_void_p

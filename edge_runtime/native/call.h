@@ -15,7 +15,21 @@ typedef struct el_call {
 /* Push frames start .. start+n-1: frames taken * 4 + status, or -1: outside the buffers or misuse. */
 int64_t el_step(el_call *c, uint64_t start, uint32_t n);
 
+/* Let all threads share one heap; before the first of them. glibc gives each thread its own, of 64 MiB of addresses. */
+void el_one_heap(void);
+/* Give what was freed back to the system. */
+void el_trim(void);
+
 /* cffi: end */
+
+#ifdef __GLIBC__
+#include <malloc.h>
+void el_one_heap(void) { mallopt(M_ARENA_MAX, 1); }
+void el_trim(void) { malloc_trim(0); }
+#else /* musl and others have one heap, and give back by themselves */
+void el_one_heap(void) {}
+void el_trim(void) {}
+#endif
 
 int64_t el_step(el_call *c, uint64_t start, uint32_t n)
 {

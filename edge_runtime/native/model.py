@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from array import array
-from typing import Any
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.status import Floats, floats, memory, text_of
 

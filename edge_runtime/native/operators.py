@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
+from edge_runtime.lean import dataclass
 from edge_runtime.native._er import ffi, lib
 
 

@@ -6,9 +6,8 @@ without importing it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import TYPE_CHECKING, Any
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.status import Floats, floats
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Sequence
-from typing import Any
 
-from edge_runtime.contract.baseline import Bins
-from edge_runtime.contract.manifest import Policy
 from edge_runtime.contract.program import MAX_WINDOW, Feature, Filter, Program
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import TYPE_CHECKING, Any
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.operators import operators
 from edge_runtime.native.rows import checked_rows
 from edge_runtime.native.status import Floats, floats, fpu_check, memory, text_of
+
+if TYPE_CHECKING:
+    from edge_runtime.contract.baseline import Bins
+    from edge_runtime.contract.manifest import Policy
 
 POLICIES = {
     "none": lib.ER_TIME_NONE,

@@ -8,10 +8,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, TypeAlias
 
 from edge_runtime.contract.program import Feature, Field, Program
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, TypeAlias
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.operators import Operator, operators
 from edge_runtime.native.status import fpu_check, memory, text_of

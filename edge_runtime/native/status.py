@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from typing import Any, TypeAlias
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, TypeAlias
 from edge_runtime.native._er import ffi, lib
 
 Floats: TypeAlias = Any
@@ -32,6 +32,16 @@ def fpu_check() -> None:
             "this process flushes denormal numbers to zero (FTZ/DAZ), so features would not have the same bits",
             hint="a library built with -ffast-math switches it on when loaded; start without it",
         )
+
+
+def one_heap() -> None:
+    """Let all threads share one heap: call it before the first. glibc gives each its own, which stays as it grew."""
+    lib.el_one_heap()
+
+
+def trim() -> None:
+    """Give memory that was freed back to the system: what a start, a handshake or a swap took for a moment."""
+    lib.el_trim()
 
 
 def floats(data: Floats, *, what: str) -> tuple[Any, int, Any]:

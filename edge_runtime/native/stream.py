@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from struct import Struct
-from typing import Any, NamedTuple
 
-from edge_runtime.contract.baseline import Bins
-from edge_runtime.contract.manifest import Policy
-from edge_runtime.contract.program import Program
-from edge_runtime.contract.summary import SummaryRow
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import TYPE_CHECKING, Any, NamedTuple
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.model import Model
 from edge_runtime.native.program import config_of
 from edge_runtime.native.rows import Rows, Value
 from edge_runtime.native.status import Floats, Times, floats, fpu_check, memory, text_of, times_of
 from edge_runtime.native.walk import ClockCounts
+
+if TYPE_CHECKING:
+    from edge_runtime.contract.baseline import Bins
+    from edge_runtime.contract.manifest import Policy
+    from edge_runtime.contract.program import Program
+    from edge_runtime.contract.summary import SummaryRow
 
 STATUS = ("decision", "more", "scores")
 """By ER_OK, ER_AGAIN, ER_SCORES."""
@@ -228,6 +230,8 @@ class Stream:
         return tuple(map(self._summary_row, range(len(self._n_bins)))), tuple(labels)
 
     def _summary_row(self, row: int) -> SummaryRow:
+        from edge_runtime.contract.summary import SummaryRow
+
         t, counts = ffi.new("er_tally *"), ffi.new("uint32_t[]", self._n_bins[row] + 2)
         lib.er_summary_row(self._handle, row, t, counts, len(counts))
         return SummaryRow(

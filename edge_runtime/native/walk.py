@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
-from typing import Final, NamedTuple
 
 from edge_runtime.contract.program import Program
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Final, NamedTuple, dataclass
 from edge_runtime.native._er import ffi, lib
 from edge_runtime.native.program import checked
 from edge_runtime.native.status import Floats, Times, floats, fpu_check, memory, text_of, times_of

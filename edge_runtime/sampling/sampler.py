@@ -13,12 +13,11 @@ import heapq
 import struct
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 from edge_runtime.contract.records import MAX_LATENCY_US
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, dataclass
 from edge_runtime.sampling.weight import weigh
 
 _HEAD = struct.Struct("<4sIQIIqdI")  # magic, k, epoch, stream hash, classes, period, tau, items

@@ -1,13 +1,10 @@
 """Sources: where a device's frames come from. One rule: a source hands out frames in order and never decides anything.
 
-`table` has a row for each, `port` what all of them are; each file beside them is one source.
+`table` has a row for each, `port` what all of them are; each file beside them is one source, loaded when it is opened.
 """
 
 from __future__ import annotations
 
-from edge_runtime.sources.capture import capture
-from edge_runtime.sources.host import HostSource
-from edge_runtime.sources.playback import PlaybackSource
 from edge_runtime.sources.port import RowField, RowSource, Source, counts_of, times_of
 from edge_runtime.sources.table import (
     SOURCES,
@@ -23,12 +20,9 @@ from edge_runtime.sources.table import (
 
 __all__ = [
     "SOURCES",
-    "HostSource",
-    "PlaybackSource",
     "RowField",
     "RowSource",
     "Source",
-    "capture",
     "counts_of",
     "is_live",
     "kind_of",

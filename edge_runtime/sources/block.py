@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Any
 
 from edge_runtime.contract import cbor
 from edge_runtime.contract.columns import floats
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any
 from edge_runtime.sources.cells import BadLine
 from edge_runtime.sources.frames import NO_TIME, FrameQueue, pick
 from edge_runtime.sources.raw import picked

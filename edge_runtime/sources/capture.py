@@ -12,9 +12,9 @@ import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.lean import TYPE_CHECKING
 from edge_runtime.sources.port import times_of
 
 if TYPE_CHECKING:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
 
 from edge_runtime.errors import UsageError
+from edge_runtime.lean import Final, dataclass
 from edge_runtime.sources.frames import NO_TIME
 
 TIME_UNITS: Final = {"time_s": 1e6, "time_ms": 1e3, "time_us": 1.0, "time_ns": 1e-3}
@@ -126,6 +124,8 @@ def _is_iso(value: object) -> bool:
 
 
 def _iso_us(value: str) -> int:
+    from datetime import datetime
+
     when = datetime.fromisoformat(value)
     if when.tzinfo is None:
         raise BadLine(f"{value!r} has no zone")

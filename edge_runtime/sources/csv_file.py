@@ -11,12 +11,15 @@ from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from operator import itemgetter
-from pathlib import Path
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import TYPE_CHECKING
 from edge_runtime.sources.cells import BadLine, TimeField
 from edge_runtime.sources.frames import NO_TIME, pick
 from edge_runtime.sources.recording import Frames
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MEND = "mend the line, or leave it out"
 _UNREADABLE = (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error)
@@ -103,7 +106,7 @@ class CsvRecording:
         return header
 
     def _open(self) -> Iterator[list[str]]:
-        self._raw = raw = Path(self.path).open("rb")  # noqa: SIM115 - `close` does
+        self._raw = raw = open(self.path, "rb")  # noqa: SIM115, PTH123 - `close` closes it; pathlib is not loaded for it
         is_packed = raw.peek(2)[:2] == b"\x1f\x8b"
         binary = io.BufferedReader(gzip.GzipFile(fileobj=raw), 65536) if is_packed else raw
         self._stream = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")

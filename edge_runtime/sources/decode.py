@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Protocol
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, Final, Protocol
 from edge_runtime.sources.cells import BadLine, field_number, number, text, time_field
 from edge_runtime.sources.frames import FrameQueue
 from edge_runtime.sources.lines import CsvLines, JsonLines, Splitter

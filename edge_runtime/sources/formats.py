@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from edge_runtime.errors import UsageError
+from edge_runtime.lean import Final
 from edge_runtime.sources.cells import TIME_UNITS
 from edge_runtime.sources.decode import Decoder, LineDecoder
 from edge_runtime.sources.frames import name_columns

@@ -5,9 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
-from typing import Final
 
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.lean import Final
 
 NO_TIME: Final = -(2**63)
 """In a queue: this frame has no time."""

@@ -12,10 +12,10 @@ import os
 import re
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.errors import ContractError, TransportError, UsageError
+from edge_runtime.lean import dataclass
 from edge_runtime.sources.frames import pick, room
 from edge_runtime.sources.pace import Pace
 from edge_runtime.sources.port import Request, Source

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import dataclass
 from edge_runtime.sources.frames import NO_TIME, FrameQueue
 from edge_runtime.sources.iio import Calibration
 

@@ -7,12 +7,11 @@ the core makes the features of such a channel NaN.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, Final
 
 from edge_runtime.errors import UsageError
+from edge_runtime.lean import Any, Final
 from edge_runtime.sources.cells import BadLine, TimeField, short
 from edge_runtime.sources.frames import NO_TIME
 
@@ -116,9 +115,9 @@ class CsvLines:
         """See `Take`."""
         try:
             text = line.decode("utf-8-sig").rstrip("\r")
-            cells = next(csv.reader([text], strict=True), []) if '"' in text else text.split(",")
-        except (UnicodeDecodeError, csv.Error) as why:
+        except UnicodeDecodeError as why:
             raise BadLine(f"not CSV ({why}): {short(line)}") from None
+        cells = _quoted(text) if '"' in text else text.split(",")
         if self._is_head(cells, text):
             self._head([cell.strip() for cell in cells])
             return None
@@ -145,6 +144,15 @@ class CsvLines:
         if set(names).issuperset(self.wanted):
             self._at, self._n = tuple(names.index(name) for name in self.wanted), len(names)
             self._time_at = names.index(skip) if skip in names else -1
+
+
+def _quoted(text: str) -> list[str]:
+    import csv
+
+    try:
+        return next(csv.reader([text], strict=True), [])
+    except csv.Error as why:
+        raise BadLine(f"not CSV ({why}): {short(text)}") from None
 
 
 def _some(names: list[str], line: object) -> tuple[str, ...]:

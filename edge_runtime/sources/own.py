@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
 
 from edge_runtime.errors import ContractError, EdgeloopError, UsageError
+from edge_runtime.lean import Any
 from edge_runtime.sources.port import Request, Source
 
 PORT = ("channels", "rate_hz", "read", "seek", "stop", "close")

@@ -9,9 +9,9 @@ from array import array
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.lean import Any
 from edge_runtime.sources.cells import BadLine, TimeField, number
 from edge_runtime.sources.frames import NO_TIME, pick
 from edge_runtime.sources.recording import Frames

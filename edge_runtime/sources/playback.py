@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from edge_runtime.errors import UsageError
+from edge_runtime.lean import TYPE_CHECKING
 from edge_runtime.sources.cells import TimeField, time_field
 from edge_runtime.sources.frames import room
 from edge_runtime.sources.port import Request, RowField, RowSource
 from edge_runtime.sources.recording import Recording
 from edge_runtime.sources.tape import BLOCK_FRAMES, Tape, common_rate, open_recording
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def open_source(request: Request) -> PlaybackSource:

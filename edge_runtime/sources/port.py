@@ -10,8 +10,8 @@ What a source may also have, and need not:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol
+
+from edge_runtime.lean import Literal, Protocol, dataclass
 
 Value = float | str | None
 """One field of a row; None is missing."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+from edge_runtime.lean import dataclass
 
 USER_HZ = 100  # ticks per second in /proc/stat: part of the kernel's ABI on x86, arm, riscv, mips and power
 _NOT_A_DISK = re.compile(r"(loop|ram|zram|dm-|md|sr|fd)\d|mmcblk\d+(boot\d|rpmb|gp\d)")

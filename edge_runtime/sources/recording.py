@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Frames = tuple["array[float]", "array[int] | None", ContractError | None]
 """Values of whole frames, a time [µs UTC] for each or None, and what is wrong with the frame after them."""

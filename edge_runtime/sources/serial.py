@@ -11,9 +11,9 @@ import contextlib
 import os
 import termios
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from edge_runtime.errors import TransportError, UsageError
+from edge_runtime.lean import Any
 from edge_runtime.sources.decode import RowDecoder
 from edge_runtime.sources.formats import check_format, decoder
 from edge_runtime.sources.pipe import Pipe, PipeRows, PipeSource

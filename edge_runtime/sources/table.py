@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Final, Literal
 
 from edge_runtime.errors import UsageError
+from edge_runtime.lean import TYPE_CHECKING, Any, Final, Literal, dataclass
 from edge_runtime.sources.port import Request, RowField, RowSource, Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMAT: Final = ("format", "columns", "time_s", "time_ms", "time_us", "time_ns")
 PARQUET_BYTES: Final = 56 << 20

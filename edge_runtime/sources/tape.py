@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.lean import TYPE_CHECKING, Any
 from edge_runtime.sources.cells import TimeField
 from edge_runtime.sources.csv_file import CsvRecording
 from edge_runtime.sources.recording import Recording
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BLOCK_FRAMES = 1024  # bounds the memory of one read: about 100 bytes a cell while it is text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-import threading
+from _thread import allocate_lock  # threading's own lock, without threading: a process that only decides has none
 
 
 class Wake:
@@ -12,7 +12,7 @@ class Wake:
 
     def __init__(self) -> None:
         self._ends: tuple[int, ...] = os.pipe()
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self.is_set = False
 
     def set(self) -> None:

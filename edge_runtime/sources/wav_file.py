@@ -12,9 +12,9 @@ from array import array
 from collections.abc import Sequence
 from io import BufferedReader
 from pathlib import Path
-from typing import Final
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Final
 from edge_runtime.sources.frames import name_columns, pick
 from edge_runtime.sources.raw import little, picked
 from edge_runtime.sources.recording import Frames

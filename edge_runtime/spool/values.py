@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from edge_runtime.lean import dataclass
 
 KINDS = ("rec", "sum", "ev")
 """Kinds of batch, topic leafs too, in the order in which a full spool gives them up."""

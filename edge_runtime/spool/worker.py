@@ -13,11 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
 from edge_runtime.errors import TransportError
+from edge_runtime.lean import Any, TypeVar, dataclass, field
 from edge_runtime.spool.files import primary_code
 from edge_runtime.spool.store import Ranges, Spool
 from edge_runtime.spool.values import Draft, Sealed, Stats

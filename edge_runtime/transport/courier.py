@@ -10,12 +10,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from edge_runtime.contract import topics
 from edge_runtime.contract.ack import Ack
 from edge_runtime.errors import ContractError, TransportError
+from edge_runtime.lean import Protocol, dataclass
 from edge_runtime.spool.values import Sealed
 from edge_runtime.transport.port import Letter, Link, Message
 

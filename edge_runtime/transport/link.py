@@ -12,9 +12,8 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+from edge_runtime.lean import TYPE_CHECKING, Any, dataclass
 from edge_runtime.transport.port import Letter, Message
 
 if TYPE_CHECKING:

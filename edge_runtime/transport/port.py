@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from edge_runtime.lean import Protocol, dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

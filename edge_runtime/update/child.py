@@ -7,16 +7,17 @@ last check passed. Request fields: `Request`. The exit code is that of the error
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import resource
 import sys
 from pathlib import Path
-from typing import Any
 
 from edge_runtime.contract.bundle import Bundle, unpack
 from edge_runtime.contract.order import Order, OrderStream, Signed
 from edge_runtime.errors import BudgetError, ContractError, EdgeloopError, TransportError, TrustError, UsageError
+from edge_runtime.lean import Any
 from edge_runtime.update.disk import PosixDisk
 from edge_runtime.update.fetch import fetch
 from edge_runtime.update.inspect import inspect
@@ -158,15 +159,21 @@ def run(request: Request, answer: dict[str, Any]) -> None:
     try:
         {"order": _run_order, "file": _run_file}[request.mode](request, disk, trust, answer)
     except MemoryError as error:
-        raise BudgetError(
-            f"the check needs more than {request.memory_bytes} bytes", hint="raise budget.memory_bytes"
-        ) from error
+        raise _no_memory(request) from error
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise _no_memory(request) from error
         raise TransportError(f"{type(error).__name__}: {error}", hint="is the disk full or read-only?") from error
     except EdgeloopError:
         raise
     except Exception as error:
+        if isinstance(error, ImportError) and "failed to map" in str(error):  # what dlopen says of it
+            raise _no_memory(request) from error
         raise ContractError(f"the check failed: {type(error).__name__}: {error}", hint="report this bundle") from error
+
+
+def _no_memory(request: Request) -> BudgetError:
+    return BudgetError(f"the check needs more than {request.memory_bytes} bytes", hint="raise budget.memory_bytes")
 
 
 def main() -> int:

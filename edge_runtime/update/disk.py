@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+
+from edge_runtime.lean import Protocol
 
 
 class Disk(Protocol):

@@ -12,10 +12,10 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 from edge_runtime.contract.bundle import Bundle, Unpacker
 from edge_runtime.errors import BudgetError, ContractError, TransportError, TrustError
+from edge_runtime.lean import Protocol
 
 CHUNK_BYTES = 64 << 10
 TIMEOUT_S = 30.0

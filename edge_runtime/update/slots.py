@@ -9,13 +9,12 @@ restarts at 0 with it): a device that starts beats one that does not.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 
 from edge_runtime.contract import canonical
 from edge_runtime.contract.bundle import Bundle, unpack
 from edge_runtime.errors import ContractError, EdgeloopError, TrustError, UsageError
+from edge_runtime.lean import dataclass, items_of, replace, sha256
 from edge_runtime.update.disk import Disk
 
 FORMAT = "0.1"
@@ -169,14 +168,14 @@ def step(state: State, event: Event, digest: str | None = None) -> State:
 
 
 def _record(state: State) -> bytes:
-    body = canonical.dumps({"format": FORMAT, "kind": "slots", **asdict(state)})
-    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+    body = canonical.dumps({"format": FORMAT, "kind": "slots", **items_of(state)})
+    return sha256(body).hexdigest().encode() + b"\n" + body
 
 
 def _parse(record: bytes | None, index: int) -> State | None:
     """Return the state in `state.<index>`, None unless it is whole."""
     checksum, _, body = (record or b"").partition(b"\n")
-    if checksum != hashlib.sha256(body).hexdigest().encode():
+    if checksum != sha256(body).hexdigest().encode():
         return None
     found = canonical.loads(body, what=f"state.{index}")
     if not isinstance(found, dict) or str(found.get("format")).partition(".")[0] != "0":
@@ -184,7 +183,7 @@ def _parse(record: bytes | None, index: int) -> State | None:
             f"state.{index}: format {found.get('format') if isinstance(found, dict) else found!r}, this build reads 0",
             hint="start the newer program again; nothing was changed",
         )
-    state = State(**{item.name: found[item.name] for item in fields(State)})
+    state = State(**{name: found[name] for name in State.__annotations__})
     return state if state.counter % 2 == index else None
 
 

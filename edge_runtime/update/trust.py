@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from edge_runtime.contract.order import Signature, key_id
 from edge_runtime.errors import TrustError, UsageError
+from edge_runtime.lean import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

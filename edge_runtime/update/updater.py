@@ -7,26 +7,26 @@ confirm and fall back is the daemon's decision (`slots`).
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import os
 import random
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
 
 import edge_runtime
 from edge_runtime import errors
 from edge_runtime.errors import EdgeloopError
+from edge_runtime.lean import TYPE_CHECKING, Any, dataclass, field, items_of, sha256
 from edge_runtime.update import slots
 from edge_runtime.update.disk import PosixDisk
 from edge_runtime.update.request import Request
 from edge_runtime.update.trust import Trust
+
+if TYPE_CHECKING:
+    import subprocess
+    from typing import IO
 
 MAX_ORDER_BYTES = 128 << 10
 MAX_BACK_OFF_S = 300.0
@@ -175,7 +175,7 @@ class Updater:
 
         A broker repeats the retained order at each connect; a refused one is not tried again until it changes.
         """
-        digest = hashlib.sha256(order).hexdigest()
+        digest = sha256(order).hexdigest()
         if order == self._waiting or digest == self._settled or not order:
             return None
         if len(order) > MAX_ORDER_BYTES:
@@ -209,6 +209,8 @@ class Updater:
 
     def factory(self, path: Path) -> Result:
         """Check and install the bundle the device was shipped with; blocks, as there is nothing else to run."""
+        import subprocess
+
         child = self._spawn(b"", mode="file", path=str(path))
         try:
             child.process.wait(self._timeout_s)
@@ -233,10 +235,13 @@ class Updater:
         return slots.load(self.disk).phase is slots.Phase.TRIAL
 
     def _spawn(self, order: bytes, **fields: str) -> _Child:
+        import subprocess  # here: most starts of a device have no update to check
+        import tempfile
+
         state = slots.load(self.disk)
         fields["order"] = base64.b64encode(order).decode()
         known = {"last_version": state.order_version, "confirmed": state.confirmed or ""}
-        request = json.dumps({**asdict(self._base), **known, **fields}).encode()
+        request = json.dumps({**items_of(self._base), **known, **fields}).encode()
         above = str(Path(edge_runtime.__file__).parent.parent)
         paths = [above, *filter(None, [os.environ.get("PYTHONPATH")])]
         answers = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child; a file never blocks as a pipe does
@@ -271,7 +276,7 @@ class Updater:
                 if name.endswith(".part"):
                     self.disk.remove(f"bundles/{name}")
             result = Result(**{**answer, "kind": "refused"})
-        self._settled = hashlib.sha256(child.order).hexdigest()
+        self._settled = sha256(child.order).hexdigest()
         if self._waiting == child.order:
             self._waiting = b""
         return result

@@ -21,8 +21,9 @@ from cloud_trainer.demo import capture as takes_module
 from cloud_trainer.demo.capture import Take, capture_takes, describe_machine, main, plan, read_index
 from cloud_trainer.demo.workloads import STOP_WITHIN_S, WORKLOADS, running
 from edge_runtime.errors import ContractError, UsageError
-from edge_runtime.sources import PlaybackSource, capture
+from edge_runtime.sources.capture import capture
 from edge_runtime.sources.host import CHANNELS
+from edge_runtime.sources.playback import PlaybackSource
 
 SHIPPED = Path(cloud_trainer.demo.__file__).parent / "host"
 REPO = Path(cloud_trainer.demo.__file__).parents[2]

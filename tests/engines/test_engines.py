@@ -132,7 +132,7 @@ def test_malformed_models_are_refused(bundles: dict[str, tuple[Run, Path]]) -> N
         with pytest.raises(ContractError):
             open_engine(broken)
         without = replace(bundle, members={k: v for k, v in bundle.members.items() if k != member})
-        with pytest.raises(ContractError, match=r"member model\.(erf|onnx) is missing"):
+        with pytest.raises(ContractError, match=r"member model\.(erm|erf|onnx) is missing"):
             open_engine(without)
 
 

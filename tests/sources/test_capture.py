@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import ContractError, UsageError
-from edge_runtime.sources import HostSource, PlaybackSource, capture
+from edge_runtime.sources.capture import capture
 from edge_runtime.sources.cells import TimeField
+from edge_runtime.sources.host import HostSource
+from edge_runtime.sources.playback import PlaybackSource
 
 
 class Canned:

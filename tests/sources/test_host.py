@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.errors import ContractError, UsageError
-from edge_runtime.sources import HostSource
-from edge_runtime.sources.host import CHANNELS, next_slot
+from edge_runtime.sources.host import CHANNELS, HostSource, next_slot
 from edge_runtime.sources.proc import (
     PARSERS,
     frame,

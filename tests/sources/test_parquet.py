@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from edge_runtime.errors import ContractError, UsageError
-from edge_runtime.sources import PlaybackSource, RowField, open_rows, open_source
+from edge_runtime.sources import RowField, open_rows, open_source
+from edge_runtime.sources.playback import PlaybackSource
 from tests.sources.common import played, read_all, read_timed, room_for
 
 duckdb: Any = pytest.importorskip("duckdb")

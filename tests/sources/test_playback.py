@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import ContractError, UsageError
-from edge_runtime.sources import PlaybackSource, open_source, times_of
+from edge_runtime.sources import open_source, times_of
+from edge_runtime.sources.playback import PlaybackSource
 
 Write = Callable[..., Path]
 Playback = Callable[..., PlaybackSource]

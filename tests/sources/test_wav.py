@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import ContractError, UsageError
-from edge_runtime.sources import PlaybackSource, open_source
+from edge_runtime.sources import open_source
+from edge_runtime.sources.playback import PlaybackSource
 from tests.sources.common import played, read_all, room_for
 
 FULL = {8: 128, 16: 1 << 15, 24: 1 << 23, 32: 1 << 31}

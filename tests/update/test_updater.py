@@ -195,7 +195,8 @@ def test_a_child_out_of_memory_is_a_refusal(tmp_path: Path, cloud: Cloud, server
     give_factory(device, cloud.bundle(1))
     device.offer(cloud.order(server.data, server.url, version=6))
     result = settle(device)
-    assert result.kind == "refused"
+    assert (result.kind, result.error) == ("refused", "BudgetError")
+    assert "the check needs more than 6291456 bytes" in result.message
     assert slots.load(device.disk).order_version == 0
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from edge_runtime.engines.onnx.model import MAX_RANK, Model, Node, Tensor
 from edge_runtime.errors import BudgetError, ContractError
+from edge_runtime.lean import Any, dataclass
 
 MAX_ELEMENTS = 1 << 22
 """Of one tensor, and of all that the nodes make together: 32 MiB in float64."""

@@ -12,11 +12,10 @@ import math
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from edge_runtime.engines.onnx.wire import Kind, Table, message, text
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any, dataclass
 
 MAX_NODES = 512
 MAX_TENSORS = 1024

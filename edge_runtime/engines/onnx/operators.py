@@ -7,7 +7,6 @@ Not on it: Loop, If, Scan (sub-graphs), ConstantOfShape, Expand, Tile, Range, Pa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import inf
 
 from edge_runtime.engines.onnx import extents, shapes
@@ -15,6 +14,7 @@ from edge_runtime.engines.onnx.ensembles import check_trees
 from edge_runtime.engines.onnx.extents import Extent, Growth
 from edge_runtime.engines.onnx.model import MAX_RANK, TYPES, Node, Tensor
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import dataclass
 
 _STANDARD: dict[Growth, str] = {
     extents.same: "Abs BatchNormalization Cast Ceil Clip Constant CumSum DequantizeLinear DynamicQuantizeLinear Elu "

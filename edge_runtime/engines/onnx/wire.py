@@ -13,9 +13,9 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 from functools import cache
-from typing import Any
 
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import Any
 
 MAX_TEXT = 1024  # bytes of a name or a label
 MAX_NOTE = 4096  # bytes of a text that nobody reads
