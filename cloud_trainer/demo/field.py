@@ -313,7 +313,7 @@ def evidence(loop: Loop) -> None:
 
     from cloud_trainer.drift import Rule
     from cloud_trainer.drift.judge import baseline, read_periods
-    from cloud_trainer.drift.verdict import references, track
+    from cloud_trainer.drift.track import references, track
 
     rule, digest = Rule(), loop.bundles[0].digest
     refs = references(rule, baseline(loop.ws, digest))

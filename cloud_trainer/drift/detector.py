@@ -39,7 +39,7 @@ class Rule:
     alarm_periods: float = 8760.0  # A: average run length to a false alarm [periods], one year of hours
     keep: tuple[float, ...] = (0.9, 0.5)  # EWMA of each bet: share of the past that stays each period
     pseudo_counts: float = 200.0  # weight of the baseline in the bet [windows]
-    floor: float = 0.02  # least delta2: a change this small is not worth a word
+    floor: float = 0.015  # least delta2: a change this small is not worth a word
     level: float = 0.999  # quantile of the baseline's own sampling error
     discovery_rate: float = 0.05  # e-BH: which devices and features are named
 
@@ -125,7 +125,7 @@ def start(ref: Reference, rule: Rule, *, shape: tuple[int, ...] = ()) -> State:
     rows = (*shape, len(ref.names))
     bets = (len(rule.keep), *rows)
     nothing = np.full(bets, -np.inf)
-    none = np.zeros((*bets, ref.p.shape[1]))
+    none = np.zeros((*bets, ref.p.shape[-1]))
     return State(
         log_sr=nothing, log_s=nothing, log_e=np.zeros(rows), periods=0, past=none, expected=none,
         lag1=np.broadcast_to(ref.lag1, rows),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cloud_trainer.audit.shelf import find_bundle
 from cloud_trainer.drift.detector import Rule
 from cloud_trainer.drift.periods import Period, periods
-from cloud_trainer.drift.verdict import Verdict, judge_model
+from cloud_trainer.drift.verdict import DRIFTED, Verdict, judge_model
 from cloud_trainer.ingest import view
 from edge_runtime.errors import UsageError
 
@@ -64,11 +64,26 @@ def judge(
     rule = rule or Rule()
     baseline_of = baseline_of or (lambda digest: baseline(ws, digest))
     verdicts: list[Verdict] = []
-    for digest, series in groupby(read_periods(ws, bundle=bundle), key=lambda p: p.bundle):
-        verdicts += judge_model(rule, baseline_of(digest), list(series))
+    steady: set[tuple[str, str]] = set()
+    for digest, series in _by_age(read_periods(ws)):
+        try:
+            of_this = judge_model(rule, baseline_of(digest), series, steady_before=steady)
+        except UsageError:
+            if bundle in ("", digest):
+                raise
+            continue  # not asked for: what came before the one that is asked for stays unknown
+        for v in of_this[1:]:
+            (steady.discard if v.verdict == DRIFTED else steady.add)((v.device, v.stream))
+        verdicts += of_this if bundle in ("", digest) else []
     if verdicts:
         ws.tables.append(VERDICTS, _columns(verdicts, now_ms=time.time_ns() // 1_000_000))
     return verdicts
+
+
+def _by_age(found: list[Period]) -> list[tuple[str, list[Period]]]:
+    """Periods by bundle, the bundle that ran first first."""
+    groups = [(digest, list(series)) for digest, series in groupby(found, key=lambda p: p.bundle)]
+    return sorted(groups, key=lambda group: min(p.start_ms for p in group[1]))
 
 
 def read_periods(ws: Workspace, *, bundle: str = "") -> list[Period]:
@@ -121,7 +136,7 @@ def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000) -> Re
 
 def _columns(verdicts: list[Verdict], *, now_ms: int) -> dict[str, Any]:
     names = ("bundle", "device", "stream", "verdict", "periods", "n_windows", "from_ms", "to_ms", "onset_period",
-             "alarm_period", "log_m", "log_top", "log_alarm", "ongoing")  # fmt: skip
+             "alarm_period", "log_m", "log_top", "log_alarm", "ongoing", "cause")  # fmt: skip
     columns: dict[str, Any] = {name: [getattr(v, name) for v in verdicts] for name in names}
     columns["evidence"] = [json.dumps(v.evidence) for v in verdicts]
     columns["judged_ms"] = [now_ms] * len(verdicts)

@@ -27,6 +27,8 @@ class Tally:
 
     n: int
     n_nan: int
+    min: float  # NaN where n is 0
+    max: float
     first: int
     last: int
     sum: int
@@ -39,13 +41,13 @@ class Tally:
         if not (self.n and later.n):
             whole = self if self.n else later
             return Tally(
-                n=whole.n, n_nan=self.n_nan + later.n_nan, first=whole.first, last=whole.last, sum=whole.sum,
-                sum_sq=whole.sum_sq, sum_lag=whole.sum_lag, counts=whole.counts,
+                n=whole.n, n_nan=self.n_nan + later.n_nan, min=whole.min, max=whole.max, first=whole.first,
+                last=whole.last, sum=whole.sum, sum_sq=whole.sum_sq, sum_lag=whole.sum_lag, counts=whole.counts,
             )  # fmt: skip
         return Tally(
-            n=self.n + later.n, n_nan=self.n_nan + later.n_nan, first=self.first, last=later.last,
-            sum=self.sum + later.sum, sum_sq=self.sum_sq + later.sum_sq,
-            sum_lag=self.sum_lag + later.sum_lag + self.last * later.first,
+            n=self.n + later.n, n_nan=self.n_nan + later.n_nan, min=min(self.min, later.min),
+            max=max(self.max, later.max), first=self.first, last=later.last, sum=self.sum + later.sum,
+            sum_sq=self.sum_sq + later.sum_sq, sum_lag=self.sum_lag + later.sum_lag + self.last * later.first,
             counts=tuple(a + b for a, b in zip(self.counts, later.counts, strict=True)),
         )  # fmt: skip
 
@@ -120,13 +122,11 @@ def _join(whole: Period, part: Period) -> Period:
 
 
 def _part(row: Mapping[str, Any]) -> Period:
-    names = ("n", "n_nan", "first", "last", "sum", "sum_sq", "sum_lag")
-    lists: Sequence[Sequence[int]] = [row[name] for name in names]
+    names = ("n", "n_nan", "min", "max", "first", "last", "sum", "sum_sq", "sum_lag")
+    lists: list[Sequence[Any]] = [row[name] for name in names]
     tallies = tuple(
-        Tally(n=n, n_nan=n_nan, first=first, last=last, sum=total, sum_sq=square, sum_lag=lag, counts=counts)
-        for n, n_nan, first, last, total, square, lag, counts in zip(
-            *lists, rows_of(row["counts"], row["n_counts"]), strict=True
-        )
+        Tally(**dict(zip(names, values, strict=True)), counts=counts)
+        for *values, counts in zip(*lists, rows_of(row["counts"], row["n_counts"]), strict=True)
     )
     return Period(
         bundle=row["bundle"], device=row["device"], stream=row["stream"], epoch=row["epoch"], period=row["period"],

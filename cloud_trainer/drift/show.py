@@ -12,8 +12,9 @@ FEATURES_SHOWN = 5
 def show(verdict: Verdict) -> str:
     """Text of one verdict: who, what, since when, and the strongest features."""
     who = f"{verdict.device}/{verdict.stream}" if verdict.device else f"model {verdict.bundle[:12]}"
+    what = f"{verdict.verdict} ({verdict.cause})" if verdict.cause else verdict.verdict
     head = (
-        f"{who}: {verdict.verdict}, {verdict.periods} periods, {verdict.n_windows} windows, "
+        f"{who}: {what}, {verdict.periods} periods, {verdict.n_windows} windows, "
         f"log M {verdict.log_top:.1f} of {verdict.log_alarm:.1f}"
     )
     if verdict.verdict == STEADY:

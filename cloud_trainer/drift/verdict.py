@@ -10,18 +10,18 @@ period still speaks for the change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cloud_trainer.drift import detector
-from cloud_trainer.drift.detector import Array, Reference, Rule, State
+from cloud_trainer.drift import detector, triage
+from cloud_trainer.drift.case import case_of
+from cloud_trainer.drift.detector import Array, Rule
 from cloud_trainer.drift.periods import Z_STEP, Period
-from edge_runtime.contract.strata import ALL
-from edge_runtime.errors import ContractError
+from cloud_trainer.drift.track import Track, gains, references, track
 
 if TYPE_CHECKING:
     from edge_runtime.contract.baseline import Baseline, Bins
@@ -49,58 +49,20 @@ class Verdict:
     log_alarm: float
     ongoing: bool
     evidence: tuple[Mapping[str, Any], ...]  # features, strongest first
+    cause: str = ""  # what kind of change, where drifted: see `triage`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
-    """A stream's run through the detector."""
+def judge_model(
+    rule: Rule, baseline: Baseline, series: Sequence[Period], *, steady_before: Set[tuple[str, str]] = frozenset()
+) -> list[Verdict]:
+    """The model's verdict first, then one for each stream, from all periods under one bundle.
 
-    periods: tuple[Period, ...]
-    refs: tuple[Reference, ...]  # of each period's stratum
-    states: tuple[State, ...]  # after each period
-    log_e: Array  # [T, F]
-    log_m: Array  # [T] mean over features
-    log_rows: Array  # [T, F] M of each feature
-
-
-def references(rule: Rule, baseline: Baseline) -> dict[str, Reference]:
-    """The reference of each stratum, by its name."""
-    return {stratum.name: detector.reference(stratum, rule) for stratum in baseline.strata}
-
-
-def track(refs: Mapping[str, Reference], rule: Rule, series: Sequence[Period]) -> Track:
-    """Run one stream's periods, oldest first, each against the narrowest stratum that the baseline has for it.
-
-    Raises:
-        ContractError: A summary does not have the baseline's rows and bins.
+    Args:
+        rule: The detector's numbers.
+        baseline: Of the bundle.
+        series: All periods, in any order.
+        steady_before: (device, stream) that ran another bundle before and had not drifted under it.
     """
-    used = [refs[next((name for name in period.strata if name in refs), ALL)] for period in series]
-    state = detector.start(refs[ALL], rule)
-    states = []
-    for ref, period in zip(used, series, strict=True):
-        _check(ref, period)
-        state = detector.step(ref, rule, state, counts=period.counts(ref), lag1=period.lag1())
-        states.append(state)
-    log_rows = np.stack([s.log_m for s in states])
-    return Track(
-        periods=tuple(series), refs=tuple(used), states=tuple(states), log_e=np.stack([s.log_e for s in states]),
-        log_m=detector.log_mean(log_rows), log_rows=log_rows,
-    )  # fmt: skip
-
-
-def _check(ref: Reference, period: Period) -> None:
-    want = (ref.p > 0).sum(axis=1).tolist()
-    have = [len(counts) for counts in period.rows()]
-    if want != have:
-        raise ContractError(
-            f"summary of {period.device}/{period.stream} period {period.period}: {len(have) - 1} rows of {have[:3]}... "
-            f"counts, the baseline of bundle {period.bundle[:12]} has {len(want) - 1} of {want[:3]}...",
-            hint="the device counts into other bins than its bundle says: report it",
-        )
-
-
-def judge_model(rule: Rule, baseline: Baseline, series: Sequence[Period]) -> list[Verdict]:
-    """The model's verdict first, then one for each stream, from all periods under one bundle."""
     refs = references(rule, baseline)
     bins = (*baseline.strata[0].features, *baseline.strata[0].scores)
     ordered = sorted(series, key=lambda p: (p.device, p.stream, p.start_ms, p.first_window))
@@ -112,7 +74,12 @@ def judge_model(rule: Rule, baseline: Baseline, series: Sequence[Period]) -> lis
         _stream_verdict(rule, bins, t, alarm_ms=times[alarm] if index in named else None)
         for index, t in enumerate(tracks)
     ]
-    return [_model_verdict(rule, streams, tracks, times=times, log_fleet=log_fleet), *streams]
+    model = _model_verdict(rule, streams, tracks, times=times, log_fleet=log_fleet)
+    if not named:
+        return [model, *streams]
+    told = list(zip(tracks, streams, strict=True))
+    cause = triage.cause(case_of(rule, baseline, told, steady_before=steady_before))
+    return [replace(v, cause=cause) if v.verdict == DRIFTED else v for v in (model, *streams)]
 
 
 def _fleet(tracks: Sequence[Track]) -> tuple[list[int], Array]:
@@ -148,7 +115,7 @@ def _stream_verdict(rule: Rule, bins: Sequence[Bins], one: Track, *, alarm_ms: i
     first, last, ongoing = 0, len(one.periods) - 1, False
     evidence: tuple[dict[str, Any], ...] = ()
     if verdict != STEADY:
-        last = _alarm_at(one, alarm_ms)
+        last = _alarm_at(rule, one, alarm_ms)
         gain = _gain(rule, one, last=last)
         first, ongoing = detector.onset(gain[: last + 1]), bool(gain[-1] > 0)
         evidence = _evidence(rule, bins, one, first=first, last=last)
@@ -163,12 +130,16 @@ def _stream_verdict(rule: Rule, bins: Sequence[Bins], one: Track, *, alarm_ms: i
     )  # fmt: skip
 
 
-def _alarm_at(one: Track, alarm_ms: int | None) -> int:
-    """Index of the period whose end raised the alarm; where it was raised by others, or is only watched, of the top."""
+def _alarm_at(rule: Rule, one: Track, alarm_ms: int | None) -> int:
+    """Index of the period whose end raised the alarm, or the later one that shows this stream's own part in it.
+
+    Of the most evidence where the stream is only watched.
+    """
     if alarm_ms is not None:
-        before = [t for t, p in enumerate(one.periods) if p.end_ms <= alarm_ms]
-        if before and one.log_m[before[-1]] >= 0:
-            return before[-1]
+        before = sum(p.end_ms <= alarm_ms for p in one.periods)
+        above = _first(one.log_m[max(0, before - 1) :], np.log(rule.alarm_periods))
+        if above >= 0:
+            return max(0, before - 1) + above
     return int(np.argmax(one.log_m))
 
 
@@ -177,11 +148,7 @@ def _gain(rule: Rule, one: Track, *, last: int) -> Array:
 
     For onset and end only: the bets of the time learn of a change from the first period that has it.
     """
-    row, state = int(np.argmax(one.log_rows[last])), one.states[last]
-    return np.array([
-        detector.log_wealth(ref, detector.bet(ref, rule, state)[0], p.counts(ref))[row]
-        for ref, p in zip(one.refs, one.periods, strict=True)
-    ])  # fmt: skip
+    return gains(rule, one, guilty=one, last=last)
 
 
 def _evidence(rule: Rule, bins: Sequence[Bins], one: Track, *, first: int, last: int) -> tuple[dict[str, Any], ...]:

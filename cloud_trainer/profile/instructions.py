@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge_runtime.contract.program import Program
 
 WITHIN: Final = 0.25
-"""Greatest relative error that is promised, where the cost model of the features keeps its own 30 %; the whole is mostly nearer."""
+"""Greatest relative error that is promised; the cost model of the features alone keeps 30 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

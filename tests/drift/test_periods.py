@@ -53,7 +53,8 @@ def row(
     return {
         "bundle": "b", "device": samples.DEVICE, "stream": "main", "epoch": epoch, "seq": seq, "period": period,
         "start_ms": 1000 * first_window, "end_ms": 1000 * (first_window + n_windows), "first_window": first_window,
-        "n_windows": n_windows, "n": [n], "n_nan": [0], "first": [1], "last": [2], "sum": [n], "sum_sq": [n],
+        "n_windows": n_windows, "n": [n], "n_nan": [0], "min": [-1.0 * seq], "max": [1.0 * seq],
+        "first": [1], "last": [2], "sum": [n], "sum_sq": [n],
         "sum_lag": [n], "counts": list(counts), "n_counts": [len(counts)], "label_counts": [n, 0], "clock": clock,
         "utc_offset_min": offset_min,
     }  # fmt: skip
@@ -72,7 +73,7 @@ def test_parts_of_a_period_are_one_and_epochs_are_apart() -> None:
         ("1", 0, 10, 0, 10_000), ("1", 1, 14, 10_000, 24_000), ("0", 0, 2, 90_000, 92_000),
     ]  # fmt: skip
     assert found[1].tallies == (
-        Tally(n=14, n_nan=0, first=1, last=2, sum=14, sum_sq=14, sum_lag=16, counts=(1, 10, 3)),
+        Tally(n=14, n_nan=0, min=-3.0, max=3.0, first=1, last=2, sum=14, sum_sq=14, sum_lag=16, counts=(1, 10, 3)),
     )
 
 

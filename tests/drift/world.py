@@ -16,6 +16,7 @@ from edge_runtime.contract.strata import strata_at
 
 Array = NDArray[np.float64]
 N_BINS = 10
+NAN = float("nan")
 START_MS = 1_700_000_000_000
 PERIOD_MS = 3_600_000
 
@@ -26,9 +27,9 @@ def tally(x: Array, edges: Sequence[float], *, centre: float = 0.0, scale: float
     z = [int(v) for v in np.clip(np.rint((good - centre) / scale * 65536), -(2**20), 2**20)]
     counts = [int((good < edges[0]).sum()), *np.histogram(good, edges)[0].tolist(), int((good > edges[-1]).sum())]
     return Tally(
-        n=len(z), n_nan=len(x) - len(z), first=z[0] if z else 0, last=z[-1] if z else 0, sum=sum(z),
-        sum_sq=sum(v * v for v in z), sum_lag=sum(a * b for a, b in pairwise(z)),
-        counts=tuple(counts),
+        n=len(z), n_nan=len(x) - len(z), min=float(good.min()) if z else NAN, max=float(good.max()) if z else NAN,
+        first=z[0] if z else 0, last=z[-1] if z else 0, sum=sum(z), sum_sq=sum(v * v for v in z),
+        sum_lag=sum(a * b for a, b in pairwise(z)), counts=tuple(counts),
     )  # fmt: skip
 
 
