@@ -108,7 +108,8 @@ def _decide(args: Arguments) -> int:
 
 
 def _fit(args: Arguments) -> int:
-    from edge_runtime.daemon.budget import check, check_latency, check_traffic, needs, table
+    from edge_runtime.contract.needs import check, table
+    from edge_runtime.daemon.budget import needs
     from edge_runtime.daemon.config import load_config
     from edge_runtime.daemon.decide import load
     from edge_runtime.engines import load_bundle
@@ -116,10 +117,8 @@ def _fit(args: Arguments) -> int:
     config = load_config(args.budget)
     loaded = load(load_bundle(args.bundle))
     rows = needs(config, {stream.name: loaded for stream in config.streams})
-    print(table(rows, config.budget))
-    check(rows, config.budget, name=args.bundle.name)
-    check_latency(loaded, config.budget)
-    check_traffic(config, {stream.name: loaded for stream in config.streams})
+    check(rows, name=args.bundle.name)
+    print(table(rows))
     return 0
 
 

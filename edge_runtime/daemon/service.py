@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_runtime.contract import cbor, topics
+from edge_runtime.contract.needs import check, table
 from edge_runtime.daemon import budget, letters
 from edge_runtime.daemon.config import Config, StreamConfig
 from edge_runtime.daemon.decide import Loaded, Runner, Sink, load
@@ -172,16 +173,12 @@ class Daemon:
 
     def _fit(self) -> None:
         """Refuse to start over budget, then fence this process in."""
-        limits = self._config.budget
         loaded = {name: slot.loaded for name, slot in self._slots.items()}
         rows = budget.needs(self._config, loaded)
-        budget.check(rows, limits, name=f"device {self._config.device.id}")
-        for one in loaded.values():
-            budget.check_latency(one, limits)
-        budget.check_traffic(self._config, loaded)
-        for line in budget.table(rows, limits).splitlines():
+        check(rows, name=f"device {self._config.device.id}")
+        for line in table(rows).splitlines():
             print(f"# {line}", file=sys.stderr)
-        budget.fence(limits)
+        budget.fence(self._config.budget)
 
     def _open_link(self) -> None:
         broker, device = self._config.broker, self._config.device
@@ -371,11 +368,15 @@ class Daemon:
 
     def _fit_next(self, slot: Slot, loaded: Loaded) -> None:
         """Refuse a bundle that does not fit beside all that runs already."""
-        limits, name = self._config.budget, slot.config.name
-        budget.check_latency(loaded, limits)
-        rows = budget.needs(replace(self._config, streams=(slot.config,)), {name: loaded})
-        budget.check(rows, limits, name=f"bundle {loaded.bundle.manifest.name}")
-        budget.check_traffic(self._config, {n: s.loaded for n, s in self._slots.items()} | {name: loaded})
+        name = slot.config.name
+        alone, mine = replace(self._config, streams=(slot.config,)), {name: loaded}
+        beside = {n: s.loaded for n, s in self._slots.items()} | mine
+        rows = [
+            *budget.memory(alone, mine),
+            *budget.latency(self._config, mine),
+            *budget.traffic(self._config, beside),
+        ]
+        check(rows, name=f"bundle {loaded.bundle.manifest.name}")
 
     def _fall_back(self, slot: Slot, why: str) -> None:
         """Go back to the bundle confirmed before; where the trial stopped the stream, start it again."""

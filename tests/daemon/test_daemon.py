@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -83,11 +84,36 @@ def test_killed_device_makes_every_record_once(rig: Rig, tmp_path: Path) -> None
     assert tallies == [(s.period, s.label_counts, s.rows) for s in calm.summaries()]
 
 
+BROKER = '[broker]\nhost = "127.0.0.1"\nport = 1\n'
+
+
+@pytest.mark.parametrize(
+    ("top", "named"),
+    [
+        ("[budget]\nmemory_bytes = 2000000\n", r"all together \d+ bytes, limit 2000000"),
+        (f"{BROKER}[budget]\nrecord_bytes_day = 1000\n", r"all telemetry \d+ bytes/day, limit 1000"),
+    ],
+)
+def test_fit_and_the_daemon_refuse_with_the_same_table(rig: Rig, top: str, named: str) -> None:
+    """Before anything starts; of memory the interpreter's own part is measured, and differs."""
+    path = rig.write(top=top)
+    fit = [sys.executable, "-m", "edge_runtime.cli", "fit", str(rig.folder / "tiny.elb"), "--budget", str(path)]
+    told = subprocess.run(fit, capture_output=True, text=True, check=False)
+    started = rig.run()
+    for done in (told, started):
+        assert (done.returncode, done.stdout) == (5, "")
+        assert re.search(rf"needs more than there is: {named}$", done.stderr, re.M), done.stderr
+        assert done.stderr.count("<- over") == 1
+        assert "\nhint: " in done.stderr
+    tables = [re.findall(r"^m: .*$", done.stderr, re.M) for done in (told, started)]
+    assert tables[0] == tables[1] != []
+
+
 def test_over_budget_is_refused_before_start_with_the_table(rig: Rig) -> None:
     rig.write(top="[budget]\nmemory_bytes = 2000000\n")
     done = rig.run()
     assert done.returncode == 5
-    assert "budget.memory_bytes is 1953 KiB" in done.stderr
+    assert re.search(r"all together \d+ bytes, limit 2000000$", done.stderr, re.M)
     assert "interpreter and program" in done.stderr
     assert "hint:" in done.stderr
     assert done.stdout == ""

@@ -98,7 +98,7 @@ def test_parquet_is_played_within_the_fence(rig: Rig) -> None:
     rig.write(source="playback run.parquet")
     done = rig.run()
     assert done.returncode == 0, done.stderr
-    assert re.search(r"m: source \(playback\) +58368.0 KiB", done.stderr), "duckdb is in the budget"
+    assert re.search(r"m: source \(playback\) +59,768,832 ", done.stderr), "duckdb is in the budget"
     assert len(done.stdout.splitlines()) == windows_of(N)
 
 

@@ -186,10 +186,18 @@ def test_a_signature_is_over_the_manifest(tmp_path: Path) -> None:
 
 
 def test_over_the_target_is_refused_with_the_table_and_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BudgetError, match=r"model_bytes \d+, target 1000") as caught:
-        made(RandomForestClassifier(5, random_state=0), tmp_path, target={"model_bytes": 1000})
-    for key in budget.KEYS:
+    """Each excess by name, value and limit, with what makes it smaller; what fits is not named."""
+    limits = {"model_bytes": 1000, "state_bytes": 10, "latency_us": 10**6}
+    named = r"model_bytes \d+ bytes, limit 1000"
+    with pytest.raises(
+        BudgetError, match=rf"for its \[target\], .*: state_bytes \d+ bytes, limit 10; {named}\n"
+    ) as caught:
+        made(RandomForestClassifier(5, random_state=0), tmp_path, target=limits)
+    for key in budget.FIGURES:
         assert key in str(caught.value)
+    assert str(caught.value).count("<- over") == 2
+    assert caught.value.hint.startswith("use a shorter window")
+    assert "fewer or shallower trees" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
