@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(wildcard csrc/*.c csrc/*.h) edge_runtime/native/build.py
-DEBIAN := mosquitto qemu-user-static qemu-system-arm clang llvm strace valgrind \
+DEBIAN := mosquitto nodejs qemu-user-static qemu-system-arm clang llvm strace valgrind \
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
   gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-arm-none-eabi libnewlib-arm-none-eabi
 

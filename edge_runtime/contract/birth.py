@@ -215,6 +215,9 @@ def _stream(value: object) -> BirthStream:
     what = "birth.streams"
     if not isinstance(value, dict):
         raise wrong(what, "map", value)
+    rate_hz = take(value, "rate_hz", object, what=what)
+    if not isinstance(rate_hz, float):  # in CBOR an int is another spelling
+        raise wrong(f"{what}.rate_hz", "float64", rate_hz)
     stream = BirthStream(
         name=take(value, "name", str, what=what),
         bundle=raw_digest(value, "bundle", what=what),
@@ -222,7 +225,7 @@ def _stream(value: object) -> BirthStream:
         version=take(value, "version", int, what=what),
         window_frames=take(value, "window_frames", int, what=what),
         hop_frames=take(value, "hop_frames", int, what=what),
-        rate_hz=take(value, "rate_hz", float, what=what),
+        rate_hz=rate_hz,
         source=take(value, "source", str, what=what),
     )
     none_left(value, f"{what}.{stream.name}")

@@ -95,7 +95,7 @@ def number(value: float) -> str:
 
 
 def _put(put: Callable[[str], object], value: object, depth: int) -> None:
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH and isinstance(value, dict | list | tuple):
         raise ContractError(f"json: nested deeper than {MAX_DEPTH}")
     if isinstance(value, str):
         put(encode_basestring(value))
@@ -151,7 +151,7 @@ def _constant(text: str) -> float:
 
 
 def _check(value: object, depth: int, what: str) -> None:
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH and isinstance(value, dict | list):
         raise ContractError(f"{what}: nested deeper than {MAX_DEPTH}")
     if isinstance(value, str):
         if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):

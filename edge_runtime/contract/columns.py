@@ -23,14 +23,17 @@ def offsets(values: Sequence[int]) -> tuple[int, array[int]]:
     return base, smallest([value - base for value in values])
 
 
-def take_offsets(fields: dict[str, Any], base_key: str, key: str, *, what: str) -> tuple[int, ...]:
+def take_offsets(fields: dict[str, Any], base_key: str, key: str, *, what: str, high: int = I63) -> tuple[int, ...]:
     """Take what `offsets` wrote.
 
     Raises:
-        ContractError: Missing, not integers, or a base outside 0..2^63-1.
+        ContractError: Missing, not integers, a base outside 0..`high`, or a distance below 0.
     """
-    base = take(fields, base_key, int, what=what, low=0, high=I63)
-    return tuple([base + step for step in take_ints(fields, key, what=what)])
+    base = take(fields, base_key, int, what=what, low=0, high=high)
+    steps = take_ints(fields, key, what=what)
+    if steps and min(steps) < 0:
+        raise wrong(f"{what}.{key}", "distances of 0 or more", min(steps))
+    return tuple([base + step for step in steps])
 
 
 def take_ints(fields: dict[str, Any], key: str, *, what: str) -> tuple[int, ...]:

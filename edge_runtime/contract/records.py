@@ -131,7 +131,7 @@ class RecordBatch:
             first_seq=take(fields, "first_seq", int, what=what),
             clock=take(fields, "clock", int, what=what),
             windows=take_offsets(fields, "window", "windows", what=what),
-            times_ms=take_offsets(fields, "time_ms", "times_ms", what=what),
+            times_ms=take_offsets(fields, "time_ms", "times_ms", what=what, high=SAFE),
             labels=take_ints(fields, "labels", what=what),
             votes=take_ints(fields, "votes", what=what),
             reasons=take_ints(fields, "reasons", what=what),

@@ -146,7 +146,7 @@ def test_what_two_readers_could_read_differently_is_refused(data: bytes, message
 
 
 def test_depth_32_is_read_and_written_and_33_is_not() -> None:
-    data = b"[" * 33 + b"]" * 33
+    data = b"[" * 32 + b"]" * 32
     assert canonical.dumps(canonical.loads(data, what="x")) == data
     with pytest.raises(ContractError, match="deeper"):
         canonical.loads(b"[" + data + b"]", what="x")

@@ -261,6 +261,8 @@ def test_bytes_of_records_name_the_column() -> None:
         ("windows", array("Q", [0, 1, 2**63 - 1]), "records.windows"),
         ("windows", array("f", [0, 1, 2]), "records.windows: want integer column"),
         ("windows", [0, 1, 2], "records.windows: want array, got"),
+        ("windows", array("b", [0, 1, -1]), "records.windows: want distances of 0 or more, got -1"),
+        ("time_ms", 2**53, "records.time_ms: want 0..9007199254740991, got 9007199254740992"),
         ("window", 2**63, "records.window: want 0..9223372036854775807, got 9223372036854775808"),
         ("labels", array("B", [0, 1, 255]), "records.labels: want ints -1..63, got 255"),
         ("features", array("d", [0.0] * 6), "records.features: want array('f'), got array('d')"),
@@ -283,6 +285,13 @@ def test_bytes_of_a_summary_name_the_column() -> None:
         with pytest.raises(ContractError) as caught:
             SummaryBatch.from_bytes(cbor.dumps(fields | {name: bad}))
         assert message in str(caught.value)
+
+
+def test_a_rate_has_one_spelling_in_a_birth() -> None:
+    fields: Any = cbor.loads(BIRTH.to_bytes(), what="x")
+    fields["streams"][0]["rate_hz"] = 50
+    with pytest.raises(ContractError, match=r"birth\.streams\.rate_hz: want float64, got 50"):
+        type(BIRTH).from_bytes(cbor.dumps(fields))
 
 
 def test_bytes_of_an_ack_name_the_column() -> None:
