@@ -19,6 +19,7 @@ from cloud_trainer.drift.periods import Period
 
 UNIT_CHANGE, NEW_CATEGORY, BAD_RELEASE = "unit change", "new category", "bad release"
 SICK_SENSOR, MOVED_WORLD = "sick sensor", "moved world"
+SEASON = "season"  # no alarm: it is as in training at this hour or in this month, and only their mix has changed
 
 # Factor, and what is added after it. A feature of squares (var, energy) has the factor squared and nothing added.
 CONVERSIONS: Final[Mapping[str, tuple[float, float]]] = {

@@ -22,6 +22,7 @@ from cloud_trainer.drift.case import case_of
 from cloud_trainer.drift.detector import Array, Rule
 from cloud_trainer.drift.periods import Z_STEP, Period
 from cloud_trainer.drift.track import Track, gains, references, track
+from edge_runtime.contract.strata import ALL
 
 if TYPE_CHECKING:
     from edge_runtime.contract.baseline import Baseline, Bins
@@ -49,7 +50,7 @@ class Verdict:
     log_alarm: float
     ongoing: bool
     evidence: tuple[Mapping[str, Any], ...]  # features, strongest first
-    cause: str = ""  # what kind of change, where drifted: see `triage`
+    cause: str = ""  # what kind of change, where drifted: see `triage`; "season" where only all hours pooled would
 
 
 def judge_model(
@@ -66,7 +67,8 @@ def judge_model(
     refs = references(rule, baseline)
     bins = (*baseline.strata[0].features, *baseline.strata[0].scores)
     ordered = sorted(series, key=lambda p: (p.device, p.stream, p.start_ms, p.first_window))
-    tracks = [track(refs, rule, list(group)) for _, group in groupby(ordered, key=lambda p: (p.device, p.stream))]
+    by_stream = [list(group) for _, group in groupby(ordered, key=lambda p: (p.device, p.stream))]
+    tracks = [track(refs, rule, one) for one in by_stream]
     times, log_fleet = _fleet(tracks)
     alarm = _first(log_fleet, np.log(rule.alarm_periods))
     named = _named(rule, tracks) if alarm >= 0 else set()
@@ -76,7 +78,9 @@ def judge_model(
     ]
     model = _model_verdict(rule, streams, tracks, times=times, log_fleet=log_fleet)
     if not named:
-        return [model, *streams]
+        pooled = [track({ALL: refs[ALL]}, rule, one) for one in by_stream] if len(refs) > 1 else []
+        is_season = bool(pooled) and _first(_fleet(pooled)[1], np.log(rule.alarm_periods)) >= 0
+        return [replace(model, cause=triage.SEASON) if is_season else model, *streams]
     told = list(zip(tracks, streams, strict=True))
     cause = triage.cause(case_of(rule, baseline, told, steady_before=steady_before))
     return [replace(v, cause=cause) if v.verdict == DRIFTED else v for v in (model, *streams)]

@@ -58,7 +58,7 @@ def test_a_steady_fleet_is_steady() -> None:
     rng = np.random.default_rng(1)
     some = features(rng)
     verdicts = judge_model(RULE, whole(some), fleet(rng, some, devices=4))
-    assert [v.verdict for v in verdicts] == [STEADY] * 5
+    assert [(v.verdict, v.cause) for v in verdicts] == [(STEADY, "")] * 5
     assert [v.device for v in verdicts] == ["", "d0", "d1", "d2", "d3"]
     assert verdicts[1].evidence == ()
 
@@ -141,7 +141,9 @@ def test_a_world_that_follows_its_hours_is_steady_in_matched_strata_and_not_agai
     named = {strata_at(START_MS + PERIOD_MS * t, 0)[0]: (START_HOUR + t) % 24 for t in range(7 * 24)}
     matched = Baseline(strata=(*pooled.strata, *(stratum(n, hours[h], some) for n, h in named.items())))
     series = [period(day((START_HOUR + t) % 24, 60), some, number=t) for t in range(240)]
-    assert [v.verdict for v in judge_model(RULE, matched, series)] == [STEADY] * 2
+    calm = judge_model(RULE, matched, series)
+    assert [(v.verdict, v.cause) for v in calm] == [(STEADY, "season"), (STEADY, "")]
+    assert "model abababababab: steady (season)" in show(calm[0])
     assert [v.verdict for v in judge_model(RULE, pooled, series)] == [DRIFTED] * 2
     for t in range(200, 240):
         series[t] = period(day((START_HOUR + t) % 24, 60) + np.array([[0.0], [0.8], [0.0]]), some, number=t)
