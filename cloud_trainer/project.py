@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud_trainer.estimators import DEFAULTS, ESTIMATORS, METRICS, able
+from cloud_trainer.policies import PolicySpec, read_policy
 from cloud_trainer.section import Section, did_you_mean
 from cloud_trainer.task import Task
 from edge_runtime.contract.timing import MAX_GAP, TIME_POLICIES, Timing
@@ -21,6 +22,8 @@ from edge_runtime.errors import UsageError
 from edge_runtime.sources.cells import TIME_UNITS, TimeField
 
 if TYPE_CHECKING:
+    from cloud_trainer.features import FeatureTable
+    from cloud_trainer.training import Run
     from edge_runtime.contract.manifest import Policy
     from edge_runtime.contract.program import Program
 
@@ -150,17 +153,6 @@ class Train:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicySpec:
-    """The decision policy: score a vote needs, k of n windows, windows a label is held."""
-
-    threshold: float = 0.0
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    k: int = 1
-    n: int = 1
-    hold_windows: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """A project file, read and checked."""
 
@@ -227,7 +219,7 @@ def load(path: Path | str = FILE) -> Project:
         split=_split(top.section("split", optional=True)),
         train=_train(top.section("train", optional=True), has_values=bool(labels.values)),
         target=_target(top.section("target", optional=True)),
-        policy=_policy(top.section("policy", optional=True)),
+        policy=read_policy(top.section("policy", optional=True)),
     )
     head.done()
     top.done()
@@ -486,29 +478,19 @@ def _target(section: Section) -> dict[str, int]:
     return target
 
 
-def _policy(section: Section) -> PolicySpec:
-    n = section.integer("n", 1, low=1, high=16)
-    each = section.section("thresholds", optional=True)
-    policy = PolicySpec(
-        threshold=section.number("threshold", 0.0, low=0, high=1),
-        thresholds={name: each.number(name, low=0, high=1) for name in each.rest()},
-        k=section.integer("k", 1, low=1, high=n),
-        n=n,
-        hold_windows=section.integer("hold_windows", 0, low=0, high=65535),
-    )
-    section.done()
-    return policy
-
-
 def policy_for(project: Project, labels: Sequence[str]) -> Policy:
-    """The decision policy of the manifest for these labels.
+    """The decision policy of the manifest for these labels, where its thresholds are written.
 
     Raises:
-        UsageError: `policy.thresholds` names a label that there is not.
+        UsageError: `policy.thresholds` names a label that there is not, or the thresholds are to be chosen.
     """
     from edge_runtime.contract.manifest import Policy
 
     spec = project.policy
+    if spec.is_chosen:
+        raise UsageError(
+            "policy: its thresholds are chosen on a run and its rows", hint="call policy_of(project, run, table)"
+        )
     if project.train.task == "values" and spec != PolicySpec():
         raise UsageError(
             "policy: values are not decided on, they are the answer", hint="take [policy] out of the project file"
@@ -521,3 +503,16 @@ def policy_for(project: Project, labels: Sequence[str]) -> Policy:
             )
     thresholds = [round(spec.thresholds.get(label, spec.threshold) * 1_000_000) for label in labels]
     return Policy(thresholds_ppm=tuple(thresholds), k=spec.k, n=spec.n, hold_windows=spec.hold_windows)
+
+
+def policy_of(project: Project, run: Run, table: FeatureTable) -> Policy:
+    """The decision policy of a run: as written, or chosen on its validation groups.
+
+    Raises:
+        UsageError: As `policy_for`, and `training.policy.choose`.
+    """
+    if not project.policy.is_chosen:
+        return policy_for(project, run.labels)
+    from cloud_trainer.training.policy import choose
+
+    return choose(project.policy, run, table)

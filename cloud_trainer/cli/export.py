@@ -30,20 +30,21 @@ def export(
     from cloud_trainer.export.exporter import export as make
     from cloud_trainer.export.exporter import next_version, summary
     from cloud_trainer.features import materialise
-    from cloud_trainer.project import policy_for
+    from cloud_trainer.project import policy_of
     from cloud_trainer.training import load_run
     from cloud_trainer.workspace import Workspace
 
     declared = projects.load(project)
     ws = Workspace(workspace or declared.workspace)
     run = load_run(ws, run_id)
-    folder = out or ws.bundles
+    folder, table = out or ws.bundles, materialise(ws, run.dataset, run.program)
     exported = make(
         run,
-        table=materialise(ws, run.dataset, run.program),
+        table=table,
         name=name or declared.name,
         version=version or next_version(folder, name or declared.name),
-        policy=policy_for(declared, run.labels),
+        policy=policy_of(declared, run, table),
+        rule=declared.policy,
         out_dir=folder,
         target=declared.target,
         progress=lambda what, done, total: typer.echo(f"{done}/{total} {what}", err=True),

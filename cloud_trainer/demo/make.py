@@ -100,7 +100,7 @@ def export_forms(loop: Loop) -> None:
 def export(loop: Loop, run: Run, *, version: int, name: str) -> Exported:
     """Return the signed bundle of *run*; it was compared with the trained model, or it would not be there."""
     from cloud_trainer.export import export as make
-    from cloud_trainer.project import load, policy_for
+    from cloud_trainer.project import load, policy_of
     from cloud_trainer.rollout import create, signer
 
     project = load(PROJECT)
@@ -110,7 +110,8 @@ def export(loop: Loop, run: Run, *, version: int, name: str) -> Exported:
         table=loop.tables[-1],
         name=name,
         version=version,
-        policy=policy_for(project, run.labels),
+        policy=policy_of(project, run, loop.tables[-1]),
+        rule=project.policy,
         out_dir=loop.ws.bundles,
         target=project.target,
         sign=signer(loop.keys.release),

@@ -29,6 +29,7 @@ from edge_runtime.errors import ContractError
 
 if TYPE_CHECKING:
     from cloud_trainer.features import FeatureTable
+    from cloud_trainer.policies import PolicySpec
     from cloud_trainer.training import Run
 
 Sign = Callable[[bytes], Signature]
@@ -70,6 +71,7 @@ def export(
     version: int,
     policy: Policy,
     out_dir: Path,
+    rule: PolicySpec | None = None,
     target: Mapping[str, int] | None = None,
     sign: Sign | None = None,
     progress: Progress | None = None,
@@ -83,6 +85,8 @@ def export(
         version: 1 or more.
         policy: From scores to a label.
         out_dir: Made if missing.
+        rule: That the thresholds of `policy` were chosen by; what they are worth on the test rows goes into the
+            manifest.
         target: Limits by name of a `Budget` field; a missing one is no limit.
         sign: Signature over the manifest's bytes.
         progress: Told (what, done, total).
@@ -103,6 +107,8 @@ def export(
         "golden.json": _golden(run.x_test, models, policy).to_bytes(),
     }
     draft = _manifest(run, models, members, name=name, version=version, policy=policy)
+    if rule is not None and rule.is_chosen:
+        draft = replace(draft, extra=draft.extra | {"decided": _decided(rule, table, models, policy, test=test)})
     needs = budget.needs_of(_bundle(draft, members))
     budget.check(needs, limits, name=f"{name} {version}")
     manifest = replace(draft, budget=needs.budget)
@@ -145,6 +151,30 @@ def _manifest(
         task="values" if task_of(run.estimator) == "values" else "labels",
         extra={"why": models.why},
     )
+
+
+def _decided(
+    rule: PolicySpec, table: FeatureTable, models: Models, policy: Policy, *, test: npt.NDArray[np.int64]
+) -> dict[str, Any]:
+    """What the thresholds are worth on the test rows, by the form that will run."""
+    from cloud_trainer.training.policy import worth
+
+    recording = np.asarray(table.recording)
+    rows = test[np.lexsort((table.window[test], recording[test]))]
+    names = recording[rows].tolist()
+    told, _ = decide_rows(policy, models.scores(np.ascontiguousarray(table.x[rows])), names)
+    found = worth(rule, table.labels, y=np.asarray(table.y)[rows], told=told, recording=names)
+    return {"by": f"precision {rule.precision:g}" if rule.precision is not None else "cost", **found}
+
+
+def decided_text(decided: Mapping[str, Any]) -> str:
+    """One line: what was chosen for, and what came of it on the test rows."""
+    n, abstained = decided["windows"], decided["abstained"]
+    parts = [f"policy: thresholds chosen for {decided['by']}; of {n} test windows {abstained} abstain"]
+    for key, value in decided.items():
+        if isinstance(value, list):
+            parts.append(f"{key} {value[0]:.3f} ({value[1]:.3f}..{value[2]:.3f})")
+    return ", ".join(parts)
 
 
 def _bundle(manifest: Manifest, members: dict[str, bytes]) -> Bundle:
@@ -239,6 +269,7 @@ def summary(exported: Exported) -> Sequence[str]:
     return (
         f"{exported.path.name}: {exported.sizes['bundle']} bytes, digest {exported.digest}",
         *exported.why.values(),
+        *(decided_text(exported.manifest.extra[key]) for key in ("decided",) if key in exported.manifest.extra),
         exported.evidence_table,
         exported.budget_table,
     )
@@ -258,6 +289,7 @@ def describe(bundle: Bundle) -> Sequence[str]:
         f"program   {m.program_digest}",
         f"dataset   {lineage.dataset} version {lineage.dataset_version} {lineage.dataset_digest}",
         f"run       {lineage.run_id}",
+        *(decided_text(m.extra[key]) for key in ("decided",) if key in m.extra),
         f"signed by {signers} (keys are checked at install)",
         *(f"{member.length:>10} bytes  {member.name}" for member in m.members),
         parity.table_text(m.evidence),

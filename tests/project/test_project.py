@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from cloud_trainer.estimators import DEFAULTS, METRICS, able
+from cloud_trainer.policies import CostSpec
 from cloud_trainer.project import load, policy_for, write_template
 from edge_runtime.errors import UsageError
 from tests.datasets.sample import edit, write_project
@@ -97,3 +98,27 @@ def test_the_template_names_every_estimator(tmp_path: Path) -> None:
     text = (tmp_path / "edgeloop.toml").read_text(encoding="utf-8").replace("\n# ", " ")
     for task in METRICS:
         assert f"{task.capitalize()}: {', '.join(able(task))}." in text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("threshold = 0.5\nprecision = 0.9", r"policy\.precision: thresholds are chosen for it, .* policy\.threshold"),
+        ("precision = 0.9\n[policy.cost]\nabstain = 0.1", r"policy\.precision: .* cannot stand beside policy\.cost"),
+        ("precision = 1.0", r"policy\.precision: want below 1"),
+        ("precision = 0", r"policy\.precision: want a number above 0"),
+        ("[policy.cost]\nabstain = -1", r"policy\.cost\.abstain: want a number from 0"),
+        ("[policy.cost]\nbusy = 3", r"policy\.cost\.busy: want a section \[policy\.cost\.busy\]"),
+    ],
+)
+def test_a_policy_that_says_two_things_is_refused_by_key(text: str, says: str, tmp_path: Path) -> None:
+    path = edit(write_project(tmp_path), "[split]", f"[policy]\n{text}\n[split]")
+    with pytest.raises(UsageError, match=says):
+        load(path)
+
+
+def test_a_cost_is_read_by_true_label_and_label_told(tmp_path: Path) -> None:
+    text = "[policy]\nk = 2\nn = 3\n[policy.cost]\nabstain = 0.2\n[policy.cost.idle]\nbusy = 5\n[split]"
+    found = load(edit(write_project(tmp_path), "[split]", text)).policy
+    assert found.cost == CostSpec(abstain=0.2, of={"idle": {"busy": 5.0}})
+    assert (found.k, found.n, found.is_chosen) == (2, 3, True)
