@@ -110,7 +110,10 @@ def drift(
     workspace: Workspace_ = Path(".edgeloop"),
     bundle: Annotated[str, typer.Option(help="Only this bundle (digest).")] = "",
     years: Annotated[float, typer.Option(help="Mean time to a false alarm [years of hourly periods].")] = 1.0,
-    request: Annotated[bool, typer.Option("--request", help="Also ask for labels where it drifted.")] = False,
+    request: Annotated[bool, typer.Option("--request", help="Also ask for labels where accuracy is at stake.")] = False,
+    least_loss: Annotated[
+        float, typer.Option(help="Ask where accuracy is expected to fall by so much; 0: wherever it drifted.", max=1.0)
+    ] = 0.02,
 ) -> None:
     """Judge every model in the field: steady, watch or drifted, with the evidence."""
     from cloud_trainer.datasets import write_sheet
@@ -126,7 +129,11 @@ def drift(
         typer.echo(f"no summaries of bundle {bundle} yet" if bundle else "no summaries yet")
     for verdict in verdicts:
         typer.echo(show(verdict))
-        if request and verdict.verdict == DRIFTED and verdict.device:
+        if not request or verdict.verdict != DRIFTED or not verdict.device:
+            continue
+        if verdict.loss < least_loss and least_loss > 0:
+            typer.echo(f"  not asked for labels: {verdict.loss:.1%} is below --least-loss {least_loss:.1%}")
+        else:
             asked = retrain_request(ws, verdict)
             typer.echo(f"  asked for labels of {len(asked.records)} records: request {asked.id}")
             sheet = Path(f"labels-{asked.id}.csv")

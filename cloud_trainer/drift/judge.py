@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from cloud_trainer.audit.shelf import find_bundle
 from cloud_trainer.drift.detector import Rule
+from cloud_trainer.drift.loss import expected
 from cloud_trainer.drift.periods import Period, periods
 from cloud_trainer.drift.verdict import DRIFTED, Verdict, judge_model
 from cloud_trainer.ingest import view
@@ -74,10 +75,31 @@ def judge(
             continue  # not asked for: what came before the one that is asked for stays unknown
         for v in of_this[1:]:
             (steady.discard if v.verdict == DRIFTED else steady.add)((v.device, v.stream))
-        verdicts += of_this if bundle in ("", digest) else []
+        verdicts += [_with_loss(ws, v) for v in of_this] if bundle in ("", digest) else []
     if verdicts:
         ws.tables.append(VERDICTS, _columns(verdicts, now_ms=time.time_ns() // 1_000_000))
     return verdicts
+
+
+def _with_loss(ws: Workspace, verdict: Verdict) -> Verdict:
+    """A drifted verdict with the accuracy that the scores of its records promise, before and since."""
+    if verdict.verdict != DRIFTED:
+        return verdict
+    found = view.sql(
+        ws,
+        f"select time_ms >= $from_ms, label, scores, probability from records where {_OF_VERDICT}",
+        _of(verdict) | {"from_ms": verdict.from_ms},
+    ).fetchall()
+    before, since = ([row[1:] for row in found if row[0] is is_since] for is_since in (False, True))
+    return replace(verdict, before=expected(before), since=expected(since))
+
+
+_OF_VERDICT = """bundle = $bundle and time_ms <= $to_ms
+    and ($device = '' or (device = $device and stream = $stream))"""
+
+
+def _of(verdict: Verdict) -> dict[str, object]:
+    return {"bundle": verdict.bundle, "to_ms": verdict.to_ms, "device": verdict.device, "stream": verdict.stream}
 
 
 def _by_age(found: list[Period]) -> list[tuple[str, list[Period]]]:
@@ -110,15 +132,12 @@ def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000) -> Re
         raise UsageError("retrain request: the verdict is steady", hint="there is nothing to relabel")
     rows = view.sql(
         ws,
-        """select device, epoch, seq from records
-           where bundle = $bundle and time_ms between $from_ms and $to_ms
-             and ($device = '' or (device = $device and stream = $stream))
+        f"""select device, epoch, seq from records where time_ms >= $from_ms and {_OF_VERDICT}
            order by list_reverse_sort(scores)[1] - coalesce(list_reverse_sort(scores)[2], 0),
                     device, epoch, seq
            limit $limit""",
-        {"bundle": verdict.bundle, "from_ms": verdict.from_ms, "to_ms": verdict.to_ms,
-         "device": verdict.device, "stream": verdict.stream, "limit": limit},
-    ).fetchall()  # fmt: skip
+        _of(verdict) | {"from_ms": verdict.from_ms, "limit": limit},
+    ).fetchall()
     records = tuple((str(device), int(epoch), int(seq)) for device, epoch, seq in rows)
     made_ms = time.time_ns() // 1_000_000
     request = RetrainRequest(
@@ -139,5 +158,8 @@ def _columns(verdicts: list[Verdict], *, now_ms: int) -> dict[str, Any]:
              "alarm_period", "log_m", "log_top", "log_alarm", "ongoing", "cause")  # fmt: skip
     columns: dict[str, Any] = {name: [getattr(v, name) for v in verdicts] for name in names}
     columns["evidence"] = [json.dumps(v.evidence) for v in verdicts]
+    for name in ("before", "since"):
+        known = [getattr(v, name) for v in verdicts]
+        columns[f"accuracy_{name}"] = [float("nan") if a is None else a.value for a in known]
     columns["judged_ms"] = [now_ms] * len(verdicts)
     return columns

@@ -20,6 +20,12 @@ def show(verdict: Verdict) -> str:
     if verdict.verdict == STEADY:
         return head
     lines = [head, f"  since {_time(verdict.from_ms)} (period {verdict.onset_period}) to {_time(verdict.to_ms)}"]
+    if verdict.before and verdict.since:
+        now = verdict.since
+        lines.append(
+            f"  expected accuracy {verdict.before.value:.1%} -> {now.value:.1%} ({now.low:.1%}..{now.high:.1%} by "
+            f"{now.records} records), if the scores are calibrated and only inputs moved"
+        )
     for row in verdict.evidence[:FEATURES_SHOWN]:
         if "feature" not in row:
             lines.append(f"  {row['device']}/{row['stream']}: log M {row['log_m']:.1f}")

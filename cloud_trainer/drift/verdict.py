@@ -25,6 +25,7 @@ from cloud_trainer.drift.track import Track, gains, references, track
 from edge_runtime.contract.strata import ALL
 
 if TYPE_CHECKING:
+    from cloud_trainer.drift.loss import Accuracy
     from edge_runtime.contract.baseline import Baseline, Bins
 
 STEADY, WATCH, DRIFTED = "steady", "watch", "drifted"
@@ -51,6 +52,15 @@ class Verdict:
     ongoing: bool
     evidence: tuple[Mapping[str, Any], ...]  # features, strongest first
     cause: str = ""  # what kind of change, where drifted: see `triage`; "season" where only all hours pooled would
+    before: Accuracy | None = None  # expected from the scores before `from_ms`; None where they do not say
+    since: Accuracy | None = None  # from then on
+
+    @property
+    def loss(self) -> float:
+        """By how much the accuracy is expected to have fallen, 0..1; NaN where the scores do not say."""
+        if self.before is None or self.since is None:
+            return float("nan")
+        return self.before.value - self.since.value
 
 
 def judge_model(

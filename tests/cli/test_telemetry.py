@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,14 @@ import typer
 from typer.testing import CliRunner
 
 from cloud_trainer.cli import telemetry
+from cloud_trainer.ingest.pending import Pending
+from cloud_trainer.ingest.store import append
 from cloud_trainer.workspace import Workspace
+from edge_runtime.contract import topics
 from edge_runtime.errors import UsageError
+from tests.drift.test_judge import SITE, STREAM, Fleet
+from tests.drift.world import PERIOD_MS, START_MS
+from tests.ingest import samples
 
 
 def call(*words: object) -> str:
@@ -47,3 +54,27 @@ def test_a_rate_of_false_alarms_that_is_none_is_refused(years: str, tmp_path: Pa
 
 def test_a_port_that_is_none_is_refused() -> None:
     assert "65535" in call("tail", "--port", "99999")
+
+
+def test_labels_are_asked_for_only_where_accuracy_is_at_stake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No score of the fleet's records says anything: asked. Scores as sure as before: not asked, unless told to."""
+    monkeypatch.chdir(tmp_path)
+    ws = Workspace(tmp_path / "ws")
+    fleet = Fleet(ws)
+    (ws.bundles / "a.elb").write_bytes(fleet.file)
+    asked = call("drift", "--request", "-w", ws.root)
+    assert "d1/main: drifted" in asked
+    assert "asked for labels of 0 records" in asked
+    pending = Pending()
+    batch = samples.records(100, 6, device="d1")
+    times = tuple(START_MS + PERIOD_MS * hour for hour in (3, 4, 5, 16, 17, 18))
+    sure = replace(
+        batch, header=replace(batch.header, bundle=fleet.digest), times_ms=times, labels=(0,) * 6,
+        scores=type(batch.scores)("f", [0.875, 0.125] * 6),
+    )  # fmt: skip
+    pending.add(topics.up(SITE, "d1", "rec", STREAM), sure.to_bytes(), now_ms=7)
+    append(ws.tables, pending.take().tables)
+    told = call("drift", "--request", "-w", ws.root)
+    assert "expected accuracy 87.5% -> 87.5%" in told
+    assert "not asked for labels: 0.0% is below --least-loss 2.0%" in told
+    assert "asked for labels of 3 records" in call("drift", "--request", "--least-loss", "0", "-w", ws.root)

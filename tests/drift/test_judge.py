@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from cloud_trainer.drift import DRIFTED, STEADY, Rule, judge, retrain_request
 from cloud_trainer.drift.judge import read_periods
+from cloud_trainer.drift.show import show
 from cloud_trainer.ingest.pending import Pending
 from cloud_trainer.ingest.store import append
 from cloud_trainer.workspace import Workspace
@@ -107,7 +109,13 @@ def test_a_retrain_request_names_the_least_certain_records_of_the_range_first(ws
     assert request.records == (("d1", samples.EPOCH, 103), ("d1", samples.EPOCH, 105), ("d1", samples.EPOCH, 102))
     [(stored,)] = ws.tables.sql("select records from retrain_requests").fetchall()
     assert json.loads(stored)[0] == f"d1:{samples.EPOCH}:103"
-    model = judge(ws, baseline_of=lambda _: fleet.baseline)[0]
+    model, steady, sick = judge(ws, baseline_of=lambda _: fleet.baseline)
+    assert sick.before
+    assert sick.since
+    assert (sick.before.records, sick.since.records) == (2, 2)  # two of six abstain
+    assert math.isclose(sick.loss, 0.5 - 0.3, abs_tol=1e-6)
+    assert "expected accuracy" in show(sick)
+    assert (steady.before, steady.since) == (None, None)
     assert {device for device, _, _ in retrain_request(ws, model).records} == {"d0", "d1"}
 
 

@@ -1,0 +1,64 @@
+"""What a change costs, before any label is there: the accuracy that the scores themselves promise. Pure.
+
+Of a calibrated classifier the decided label's score is the chance that it is right, so its mean is the accuracy to
+expect (confidence-based performance estimation, CBPE). Records are a weighted sample: each stands for 1/p windows
+(Hájek's ratio; its interval is Wilson's at the effective number of records, (sum w)^2 / sum w^2).
+
+What it assumes: the scores are calibrated probabilities, and only the inputs have moved. Where the meaning of a label
+has moved, scores are as sure as ever; only labels tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+Z95: Final = 1.959963984540054
+ROUNDING: Final = 1e-3  # how far the sum of a row's probabilities may be from 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """An estimated share of right decisions, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    records: int  # that it rests on
+
+
+def expected(rows: Sequence[tuple[int, Sequence[float], float]]) -> Accuracy | None:
+    """The accuracy that scores promise.
+
+    Args:
+        rows: (label or -1 for abstain, scores, probability that the record was kept) of each record.
+
+    Returns:
+        None where no label was decided, or the scores are no probabilities.
+    """
+    decided = [(scores, label, p) for label, scores, p in rows if label >= 0]
+    if not decided or not all(_are_probabilities(scores) for scores, _, _ in decided):
+        return None
+    return weighted([scores[label] for scores, label, _ in decided], [p for _, _, p in decided])
+
+
+def _are_probabilities(scores: Sequence[float]) -> bool:
+    return abs(sum(scores) - 1.0) <= ROUNDING and min(scores) >= 0.0
+
+
+def weighted(values: Sequence[float], probabilities: Sequence[float]) -> Accuracy:
+    """The mean of values 0..1 over everything that the records were drawn from.
+
+    Args:
+        values: One a record, at least one.
+        probabilities: That it was kept, over 0 up to 1.
+    """
+    weights = [1.0 / p for p in probabilities]
+    total = math.fsum(weights)
+    mean = math.fsum(w * v for w, v in zip(weights, values, strict=True)) / total
+    n = total * total / math.fsum(w * w for w in weights)
+    centre = (mean + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 * math.sqrt(mean * (1 - mean) / n + Z95**2 / (4 * n * n)) / (1 + Z95**2 / n)
+    return Accuracy(value=mean, low=max(0.0, centre - half), high=min(1.0, centre + half), records=len(values))
