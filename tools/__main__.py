@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools import cost_md, operators_md, operators_py
+from tools import budgets_md, cost_md, operators_md, operators_py
 from tools.meanings import meanings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +19,7 @@ def generated() -> dict[str, str]:
         operators_py.PATH: formatted(operators_py.text(table)),
         operators_md.PATH: operators_md.text(table),
         cost_md.PATH: cost_md.text(),
-        "README.md": operators_md.readme((ROOT / "README.md").read_text(encoding="utf-8"), table),
+        "README.md": budgets_md.readme(operators_md.readme((ROOT / "README.md").read_text(encoding="utf-8"), table)),
     }
 
 

@@ -2,7 +2,8 @@
 
 One rule: nothing is estimated from another target. Code and data are those of the object files; the worst stack is the
 longest chain of gcc's call graph (-fcallgraph-info); instructions are counted by valgrind or the simulator, each one.
-`python -m tests.csrc.cost` measures all targets, then writes the gates (bench/budgets.toml) and docs/targets.md anew.
+`python -m tests.csrc.cost` measures all targets, then writes the gates (bench/budgets.toml), docs/targets.md and the table
+of README.md anew.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tests.csrc.targets import AARCH64, ARMV7, CLANG, CSRC, HOST, M4, M33, RECIPE, ROOT, Target, need
+from tools import budgets_md
 
 COSTS = (HOST, CLANG, AARCH64, ARMV7, M4, M33)
 BUDGETS = ROOT / "bench" / "budgets.toml"
 DOC = ROOT / "docs" / "targets.md"
+README = ROOT / "README.md"
 PROGRAM = CSRC / "tests" / "cost.c"
 EXTERNAL_STACK_BYTES = 64
 """What a function of libgcc or the C library is taken to use; the boards' own measurement stands against it."""
@@ -241,12 +244,13 @@ TAIL = """
 
 
 def main() -> None:
-    """Measure all, write both files."""
+    """Measure all, write the gates and what is made of them."""
     with tempfile.TemporaryDirectory() as folder:
         costs = {target.name: measure(target, Path(folder) / target.name) for target in COSTS}
     BUDGETS.write_text(budgets_toml(costs), encoding="utf-8")
     DOC.parent.mkdir(exist_ok=True)
     DOC.write_text(targets_md(costs), encoding="utf-8")
+    README.write_text(budgets_md.readme(README.read_text(encoding="utf-8")), encoding="utf-8")
     sys.stdout.write(DOC.read_text(encoding="utf-8"))
 
 
