@@ -1,7 +1,8 @@
 // Documents of Edgeloop as plain JavaScript values, written from FORMAT.md alone. No packages; Node 18 or a browser of its time.
 //
 //   import { decode, rows } from "./decode.mjs";   decode(bytes) gives { format, kind, ...fields } or throws ContractError
-//   node decode.mjs [--rows] FILE...               a line of JSON a file; --rows: a line a record, a line a row of a summary
+//   node decode.mjs [--rows] FILE...               a line of JSON a document, those inside a bundle too; --rows: a line a record
+//                                                  and a line a row of a summary
 //   mosquitto_sub -t 'el/v1/+/+/rec/+' -F %x | node decode.mjs --rows -        the same of hex, a message a line
 //
 // In lines of JSON, what a JSON number cannot hold is text: integers that may pass 2^53-1, "NaN", "Infinity", "-Infinity", "-0".
@@ -61,12 +62,13 @@ export function line(value) {
 async function main(args) {
   const { readFile } = await import("node:fs/promises");
   const { createInterface } = await import("node:readline");
+  const { documents, isBundle } = await import("./bundle.mjs");
   const asRows = args[0] === "--rows";
   let refused = 0;
-  const show = (bytes, kind, name) => {
+  const show = async (bytes, kind, name) => {
     try {
-      const found = decode(bytes, kind);
-      for (const one of asRows ? rows(found) : [found]) console.log(line(one));
+      const found = isBundle(bytes) ? await documents(bytes, decode) : [decode(bytes, kind)];
+      for (const one of asRows ? found.flatMap(rows) : found) console.log(line(one));
     } catch (error) {
       if (!(error instanceof ContractError)) throw error;
       refused += 1;
@@ -74,11 +76,11 @@ async function main(args) {
     }
   };
   for (const name of args.slice(asRows ? 1 : 0)) {
-    if (name !== "-") show(await readFile(name), undefined, name);
+    if (name !== "-") await show(await readFile(name), undefined, name);
     else
       for await (const text of createInterface({ input: process.stdin })) {
         const [hex, kind] = text.trim().split(" ").reverse(); // "HEX" or "KIND HEX"
-        show(Buffer.from(hex, "hex"), kind, hex.slice(0, 40));
+        await show(Buffer.from(hex, "hex"), kind, hex.slice(0, 40));
       }
   }
   process.exitCode = refused ? 3 : 0;

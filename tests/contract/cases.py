@@ -14,12 +14,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from edge_runtime.contract import canonical, cbor
+from edge_runtime.contract.bundle import BLOCK, unpack
 from edge_runtime.contract.checks import I63, SAFE, U64
 from edge_runtime.errors import ContractError
 from tests.contract.arbitrary import MESSAGES, U32, anything
-from tests.contract.samples import DOCUMENTS, Document
+from tests.contract.samples import BUNDLE, DOCUMENTS, MANIFEST, Document
 
-READ: Final = {document.kind: document for document in DOCUMENTS}
+READ: Final = {document.kind: document for document in DOCUMENTS} | {
+    "container": Document(kind="container", value=None, read=unpack, is_json=False)
+}
 Case = tuple[str, bytes]
 
 
@@ -59,6 +62,23 @@ def around(golden: bytes) -> tuple[bytes, ...]:
     mark = b"\xef\xbb\xbf"
     return (b"", mark + golden, b" " + golden, golden + b" ", golden + b"\n", golden + b"\0", golden + golden,
             golden.replace(b'"}', b'" }'), golden.replace(b":", b": "), golden.upper())  # fmt: skip
+
+
+def broken_bundles(n: int) -> list[Case]:
+    """The golden bundle, wrong in n random bytes, in each header, hash, gap and at its end; never right."""
+    rng = random.Random(7)
+    manifest = len(MANIFEST.to_bytes())
+    gap = BLOCK + manifest
+    places = [*rng.sample(range(len(BUNDLE)), n), *range(0, BLOCK, 7), gap, len(BUNDLE) - 1, len(BUNDLE) - BLOCK - 1]
+    found = [BUNDLE[:at] + bytes([BUNDLE[at] ^ 0x80]) + BUNDLE[at + 1 :] for at in places]
+    for member in MANIFEST.members:  # the manifest stays valid, and names another hash
+        for digest in ({member.sha256, *member.chunks}) - {MANIFEST.program_digest}:
+            other = digest[:-1] + ("0" if digest[-1] != "0" else "1")
+            keys = ('"sha256":"', '"chunks":["')
+            found += [BUNDLE.replace((key + digest).encode(), (key + other).encode()) for key in keys]
+    found += [BUNDLE[:at] for at in rng.sample(range(len(BUNDLE)), 20)]
+    found += [BUNDLE[:-BLOCK], BUNDLE + bytes(BLOCK), BUNDLE + b"x"]
+    return [("container", data) for data in found if data != BUNDLE]
 
 
 def newer(rng: random.Random, n: int) -> list[Case]:

@@ -15,9 +15,20 @@ from typing import Any, Final
 import pytest
 
 from edge_runtime.contract.checks import SAFE
-from edge_runtime.errors import ContractError
-from tests.contract.cases import READ, Case, changed, dump, load, newer, spelled
-from tests.contract.samples import DOCUMENTS, RECORDS, SUMMARY, Document
+from edge_runtime.errors import ContractError, TrustError
+from tests.contract.cases import READ, Case, broken_bundles, changed, dump, load, newer, spelled
+from tests.contract.samples import (
+    BASELINE,
+    CONTAINER,
+    DOCUMENTS,
+    GOLDEN_VECTORS,
+    MANIFEST,
+    PROGRAM,
+    RECORDS,
+    SIGNATURES,
+    SUMMARY,
+    Document,
+)
 
 DECODE: Final = Path(__file__).parents[2] / "docs" / "javascript" / "decode.mjs"
 every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.kind + document.variant)
@@ -48,6 +59,12 @@ PLANTED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("documents.mjs", 'Math.fround(x) === x, "a number exact', 'true, "a number exact', "golden"),
     ("documents.mjs", "below(at, n,", "below(at, n + 1,", "program"),
     ("documents.mjs", "btoa(raw) === v", "true", "signed"),  # stray bits at the end of base64
+    ("bundle.mjs", "need(found === chunk,", "need(true,", "container"),
+    ("bundle.mjs", "need(found === whole,", "need(true,", "container"),
+    ("bundle.mjs", "gap.every((byte) => byte === 0)", "true", "container"),
+    ("bundle.mjs", "need(same(found, header(name, length)),", "need(true,", "container"),
+    ("bundle.mjs", "at === bytes.length", "true", "container"),
+    ("bundle.mjs", "take(2 * BLOCK,", "take(BLOCK,", "container"),
     ("decode.mjs", "0\\.(0|[1-9]\\d{0,3})", "\\d\\.(0|[1-9]\\d{0,3})", "state"),  # another major
     ("decode.mjs", 'return "-0"', "return v", "spelled"),
     ("decode.mjs", "return { ...value, ...found }", "return found", "spelled"),  # unknown fields lost
@@ -92,6 +109,7 @@ def same(ours: Any, theirs: Any) -> bool:
     return type(ours) is type(theirs) and bool(ours == theirs)
 
 
+INSIDE: Final[tuple[Any, ...]] = (MANIFEST, PROGRAM, BASELINE, GOLDEN_VECTORS)
 UNHELD: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity", "-0.0": "-0"}
 
 
@@ -107,7 +125,7 @@ def refusal(document: Document, data: bytes) -> str:
     """Why our decoder refuses, "" where it does not."""
     try:
         document.read(data)
-    except ContractError as error:
+    except (ContractError, TrustError) as error:
         return str(error)
     return ""
 
@@ -177,6 +195,18 @@ def test_every_way_to_spell_a_value_meets_the_same_verdict(node: str) -> None:
     verdicts(node, cases)
 
 
+def test_the_golden_bundle_opens_and_a_broken_one_is_refused(node: str) -> None:
+    run = subprocess.run([node, DECODE, CONTAINER], capture_output=True, text=True, check=True)
+    kinds = ("manifest", "program", "baseline", "golden")
+    wanted: list[Any] = [load(READ[kind], value.to_bytes()) for kind, value in zip(kinds, INSIDE, strict=True)]
+    *found, signatures = [json.loads(line) for line in run.stdout.splitlines()]
+    assert all(map(same, wanted, found))
+    assert [(one["key_id"], one["sig"]) for one in signatures["signatures"]] == [(s.key_id, s.sig) for s in SIGNATURES]
+    cases = broken_bundles(150)
+    assert all(refusal(READ[kind], data) for kind, data in cases)
+    verdicts(node, cases)
+
+
 @pytest.mark.planted
 @pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: f"{bug[0]}: {bug[1]}")
 def test_a_planted_bug_is_seen(node: str, tmp_path: Path, bug: tuple[str, str, str, str]) -> None:
@@ -185,7 +215,7 @@ def test_a_planted_bug_is_seen(node: str, tmp_path: Path, bug: tuple[str, str, s
     text = (folder / name).read_text()
     assert text.count(old) == 1, "mend the planted bug"
     (folder / name).write_text(text.replace(old, new))
-    cases = spelled()
+    cases = broken_bundles(20) if what == "container" else spelled()
     for document in DOCUMENTS:
         if document.kind + document.variant == what:
             cases = changed(document, 5, 10_000)
