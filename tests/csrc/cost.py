@@ -2,8 +2,8 @@
 
 One rule: nothing is estimated from another target. Code and data are those of the object files; the worst stack is the
 longest chain of gcc's call graph (-fcallgraph-info); instructions are counted by valgrind or the simulator, each one.
-`python -m tests.csrc.cost` measures all targets, then writes the gates (bench/budgets.toml), docs/targets.md and the table
-of README.md anew.
+`python -m tests.csrc.cost` measures all targets, then writes the gates (bench/budgets.toml), docs/targets.md and the
+table of README.md.
 """
 
 from __future__ import annotations
