@@ -19,7 +19,7 @@ class Kind:
     Attributes:
         classes: Task -> "module.Class"; what is not here, it cannot be asked.
         is_scaled: Features are scaled before it, unless the project says otherwise.
-        settings: Where its defaults are not scikit-learn's.
+        settings: Where its defaults are not scikit-learn's, of the parameters that the class has.
         of: The estimators that it is made over, where it is made over others; `of` in the project names others.
         extra: Of this project, that installs its package; "" for scikit-learn.
     """
@@ -64,7 +64,12 @@ ESTIMATORS: Final[Mapping[str, Kind]] = {
     "kmeans": Kind(classes={"clusters": "sklearn.cluster.KMeans"}, is_scaled=True),
     "calibrated": Kind(classes={"labels": "sklearn.calibration.CalibratedClassifierCV"}, of=("linear_svc",)),
     "one_vs_rest": Kind(classes={"labels": "sklearn.multiclass.OneVsRestClassifier"}, of=("linear_svc",)),
-    "voting": Kind(classes=_both(_ENSEMBLE, "VotingClassifier", "VotingRegressor"), of=("forest", "mlp")),
+    # Hard votes make a whole vote of a member's rounding, where one that adds products is in doubt.
+    "voting": Kind(
+        classes=_both(_ENSEMBLE, "VotingClassifier", "VotingRegressor"),
+        settings={"voting": "soft"},
+        of=("forest", "mlp"),
+    ),
     "lightgbm": Kind(
         classes=_both("lightgbm", "LGBMClassifier", "LGBMRegressor"),
         settings={"verbosity": -1, "deterministic": True, "n_jobs": 1},

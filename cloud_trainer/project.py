@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FILE = "edgeloop.toml"
 BUDGET = ("state_bytes", "model_bytes", "memory_bytes", "latency_us", "record_bytes_day")
+PRECISIONS = ("auto", "float32", "int8")
+RUNTIME = "1.20"  # the oldest onnxruntime of the extra [onnx]
 RESERVED = ("recording", "group", "frame", "label", "time_us")
 _CHANNEL = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _ID = re.compile(r"[a-z0-9-]{1,64}")
@@ -168,6 +170,8 @@ class Project:
     train: Train
     target: Mapping[str, int]
     policy: PolicySpec
+    precision: str = "auto"
+    runtime: str = RUNTIME
 
     @property
     def workspace(self) -> Path:
@@ -206,7 +210,7 @@ def load(path: Path | str = FILE) -> Project:
     head = top.section("project")
     fields = _fields(top)
     channels = _channels(top, fields)
-    labels = _labels(top.section("labels"))
+    labels, target = _labels(top.section("labels")), top.section("target", optional=True)
     project = Project(
         path=path,
         name=head.text("name", match=_ID, want="[a-z0-9-], 1..64 characters"),
@@ -218,10 +222,13 @@ def load(path: Path | str = FILE) -> Project:
         features=_features(top.section("features"), is_tabular=not channels),
         split=_split(top.section("split", optional=True)),
         train=_train(top.section("train", optional=True), has_values=bool(labels.values)),
-        target=_target(top.section("target", optional=True)),
+        target=_target(target),
+        precision=target.choice("precision", "auto", of=PRECISIONS),
+        runtime=target.text("onnxruntime", RUNTIME),
         policy=read_policy(top.section("policy", optional=True)),
     )
     head.done()
+    target.done()
     top.done()
     return project
 
@@ -473,9 +480,7 @@ def _train(section: Section, *, has_values: bool) -> Train:
 
 
 def _target(section: Section) -> dict[str, int]:
-    target = {name: section.integer(name, low=1, high=2**53) for name in BUDGET if section.has(name)}
-    section.done()
-    return target
+    return {name: section.integer(name, low=1, high=2**53) for name in BUDGET if section.has(name)}
 
 
 def policy_for(project: Project, labels: Sequence[str]) -> Policy:

@@ -145,15 +145,17 @@ def run(
     project: ProjectFile = _FILE,
     workspace: WorkspaceDir = None,
     dataset: Dataset = "",
+    *,
     version: Annotated[int, typer.Option(min=0, help="Of the bundle; default: one more than the newest.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the bundle; default: the workspace's.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, float32 or int8; default: the project's [target].")] = "",
 ) -> None:
     """Execute the project from data to bundle: freeze, features, train, export the best run."""
     from cloud_trainer.cli.export import export
 
     loaded, ws = _open(project, workspace)
     chosen = _train(loaded, ws, dataset)
-    export(chosen.run_id, project=project, workspace=ws.root, version=version, out=out)
+    export(chosen.run_id, project=project, workspace=ws.root, version=version, out=out, precision=precision)
 
 
 def _workspace(project: Path, workspace: Path | None) -> Workspace:

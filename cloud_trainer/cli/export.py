@@ -24,6 +24,7 @@ def export(
     name: Annotated[str, typer.Option(help="Name of the model; default: the project's.")] = "",
     version: Annotated[int, typer.Option(help="Version; default: one more than the newest here.", min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the bundle; default: the workspace's bundles.")] = None,
+    precision: Annotated[str, typer.Option(help="auto, float32 or int8; default: the project's [target].")] = "",
 ) -> None:
     """Prove a run's model and pack it as an unsigned bundle; prints parity, sizes and budget."""
     from cloud_trainer import project as projects
@@ -47,6 +48,8 @@ def export(
         rule=declared.policy,
         out_dir=folder,
         target=declared.target,
+        precision=precision or declared.precision,
+        runtime=declared.runtime,
         progress=lambda what, done, total: typer.echo(f"{done}/{total} {what}", err=True),
     )
     ws.add_lineage(

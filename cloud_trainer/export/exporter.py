@@ -16,8 +16,9 @@ import numpy.typing as npt
 from cloud_trainer.export import budget, parity
 from cloud_trainer.export.baseline import baseline_of
 from cloud_trainer.export.decide import decide_rows
-from cloud_trainer.export.models import Models, Progress, make_models
+from cloud_trainer.export.models import Models, Progress, Wanted, make_models
 from cloud_trainer.export.rows import spread
+from cloud_trainer.export.runtimes import OLDEST
 from cloud_trainer.task import task_of
 from edge_runtime.contract.baseline import Baseline
 from edge_runtime.contract.bundle import Bundle, members_of, pack
@@ -73,6 +74,8 @@ def export(
     out_dir: Path,
     rule: PolicySpec | None = None,
     target: Mapping[str, int] | None = None,
+    precision: str = "auto",
+    runtime: str = OLDEST,
     sign: Sign | None = None,
     progress: Progress | None = None,
 ) -> Exported:
@@ -88,6 +91,8 @@ def export(
         rule: That the thresholds of `policy` were chosen by; what they are worth on the test rows goes into the
             manifest.
         target: Limits by name of a `Budget` field; a missing one is no limit.
+        precision: "auto" keeps what wins for the target; "float32" and "int8" are kept if they decide alike.
+        runtime: The oldest onnxruntime of the target, such as "1.20".
         sign: Signature over the manifest's bytes.
         progress: Told (what, done, total).
 
@@ -98,7 +103,8 @@ def export(
     limits = dict(target or {})
     if table.program.digest != run.program.digest or table.dataset.digest != run.dataset.digest:
         raise ContractError(f"run {run.run_id}: the feature table is not the one it was trained on")
-    models = make_models(run, model_limit=limits.get("model_bytes"), progress=progress)
+    wanted = Wanted(model_limit=limits.get("model_bytes"), precision=precision, runtime=runtime)
+    models = make_models(run, wanted, progress=progress)
     test = np.flatnonzero(np.isin(table.groups, run.test_groups))
     members = {
         "program.json": run.program.to_bytes(),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cloud_trainer.export import graph, parity
+from cloud_trainer.export import graph, parity, runtimes
 from cloud_trainer.export.erm import erm_bytes
 from cloud_trainer.export.native_forms import check_exportable, native_form
 from cloud_trainer.export.onnx_float import float_model
@@ -22,7 +22,7 @@ from cloud_trainer.export.trainer import is_float32, search_of, trainer_scores
 from cloud_trainer.task import task_of
 from edge_runtime import native
 from edge_runtime.engines import OrtEngine
-from edge_runtime.errors import ContractError
+from edge_runtime.errors import ContractError, UsageError
 
 if TYPE_CHECKING:
     from cloud_trainer.training import Run
@@ -32,6 +32,8 @@ Progress = Callable[[str, int, int], None]
 CALIBRATION_ROWS: Final = 2000
 SLOWER: Final = 1.1  # int8 within this factor of float32 counts as as fast
 TIMED: Final = 400
+ASKED: Final = ("auto", "float32", "int8")
+"""What a target may ask; "float32" is any form that is not int8."""
 PRECISION: Final = {
     "float64": "float64: added in double, as the trainer adds",
     "float32": "float32: there is no int8 form of this estimator",
@@ -63,22 +65,41 @@ class Models:
     latency_us: dict[str, float]
 
 
-def make_models(run: Run, *, model_limit: int | None = None, progress: Progress | None = None) -> Models:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the target asks of a model.
+
+    Attributes:
+        model_limit: Bytes that it has for the model, if it says.
+        precision: Of `ASKED`: "auto" keeps what wins.
+        runtime: The oldest onnxruntime that it has.
+    """
+
+    model_limit: int | None = None
+    precision: str = "auto"
+    runtime: str = runtimes.OLDEST
+
+
+def make_models(run: Run, wanted: Wanted | None = None, *, progress: Progress | None = None) -> Models:
     """Export, prove, choose.
 
     Args:
         run: Fitted, with its rows.
-        model_limit: Bytes the target has for the model, if it says.
+        wanted: By the target.
         progress: Told (what, done, total).
 
     Raises:
-        ContractError: The estimator has no export, or an export decides otherwise than the trainer.
+        UsageError: The target names no precision, or no version of onnxruntime.
+        ContractError: The estimator has no export, or not for this target, or decides otherwise than the trainer.
     """
+    wanted = wanted or Wanted()
+    if wanted.precision not in ASKED:
+        raise UsageError(f"target.precision: want one of {', '.join(ASKED)}, got {wanted.precision!r}")
     tell = progress or (lambda *_: None)
     _check_run(run)
     tell("exporting model.onnx", 0, 4)
     steps = _native_form(run)
-    made, forms, ort = _forms(run, steps)
+    made, forms, ort = _forms(run, steps, wanted)
     tell("looking for rows where rounding shows", 1, 4)
     search = search_of(run.estimator)
     rule = _rule(run, search)
@@ -89,7 +110,9 @@ def make_models(run: Run, *, model_limit: int | None = None, progress: Progress 
     evidence = parity.check(forms, kinds, rule)
     _check_evidence(evidence, forms, rows)
     tell("checking parity", 4, 4)
-    return _with_int8(run, replace(made, evidence=evidence), ort, kinds[0][1], model_limit=model_limit)
+    made = replace(made, evidence=evidence)
+    found = _int8(run, made, ort, kinds[0][1], wanted)
+    return found if isinstance(found, Models) else _chosen(found, wanted)
 
 
 def _rule(run: Run, search: Scores) -> Rule:
@@ -116,11 +139,11 @@ def _native_form(run: Run) -> Model | None:
     return replace(steps, takes_nan=steps.takes_nan and bool(np.isnan(run.x_train).any()))
 
 
-def _forms(run: Run, steps: Model | None) -> tuple[Models, list[Form], OrtEngine]:
+def _forms(run: Run, steps: Model | None, wanted: Wanted) -> tuple[Models, list[Form], OrtEngine]:
     """What is to be proven: the models without their evidence, every way to run them, and the session of model.onnx."""
     n_features, n_labels = run.x_train.shape[1], len(run.labels)
     proto, precision = float_model(run.estimator, n_features=n_features)
-    members = {"model.onnx": graph.model_bytes(proto)}
+    members = {"model.onnx": graph.model_bytes(runtimes.stamped(proto, wanted.runtime))}
     ort = OrtEngine(members["model.onnx"], n_features=n_features, n_scores=n_labels)
     is_exact, engine = steps is not None and steps.is_trees, "onnxruntime"
     scores: Scores = ort.scores_batch
@@ -136,7 +159,11 @@ def _forms(run: Run, steps: Model | None) -> tuple[Models, list[Form], OrtEngine
     made = Models(
         engine=engine,
         precision=precision,
-        why={"engine": _why(steps, members), "precision": PRECISION[precision]},
+        why={
+            "engine": _why(steps, members),
+            "precision": PRECISION[precision],
+            "onnx": f"model.onnx: for onnxruntime {wanted.runtime} and later",
+        },
         members=members,
         evidence=[],
         scores=scores,
@@ -192,18 +219,51 @@ def _native(data: bytes) -> Callable[[F32], F64]:
     return scores
 
 
-def _with_int8(run: Run, made: Models, ort: OrtEngine, want: F64, *, model_limit: int | None) -> Models:
-    """The same, with int8 in place of float32 where it wins on the engine that was chosen."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Both:
+    """Float and int8 forms, measured beside each other on the engine that was chosen.
+
+    Attributes:
+        made: The float form, with the evidence, sizes and times of both.
+        small: The same with int8 in its place.
+        now, then: The members that the engine runs, of float and of int8.
+        broken: Why int8 breaks its budget, or "".
+        facts: Bytes, times and metric of both.
+    """
+
+    made: Models
+    small: Models
+    now: str
+    then: str
+    broken: str
+    facts: str
+
+
+def _int8(run: Run, made: Models, ort: OrtEngine, want: F64, wanted: Wanted) -> Both | Models:
+    """Both forms, or the float one alone where there is no int8.
+
+    Raises:
+        ContractError: The target asks for int8, and there is none.
+    """
     calibration = spread(run.x_train, CALIBRATION_ROWS)
     shape = {"n_features": run.x_train.shape[1], "n_scores": len(run.labels)}
     try:
         data = best_int8(
-            run.estimator, calibration, scores_of=lambda d: OrtEngine(d, **shape).scores_batch(calibration)
+            run.estimator,
+            calibration,
+            scores_of=lambda d: OrtEngine(d, **shape).scores_batch(calibration),
+            runtime=wanted.runtime,
         )
+        why_not = "there is no int8 form of this estimator"
     except ContractError as refused:
-        return _because(made, f"float32: {refused}")
+        data, why_not = None, str(refused)
     if data is None:
-        return made
+        if wanted.precision == "int8":
+            name = type(getattr(run.estimator, "steps", [("", run.estimator)])[-1][1]).__name__
+            raise ContractError(
+                f"target.precision: int8 of {name}: {why_not}", hint='say "auto", or train an mlp with relu'
+            )
+        return made if made.precision == "float64" else _because(made, f"float32: {why_not.removeprefix('int8: ')}")
     small = OrtEngine(data, **shape)
     members = {"model.int8.onnx": data}
     forms: dict[str, Scores] = {"onnx int8": _one_by_one(small)}
@@ -219,26 +279,48 @@ def _with_int8(run: Run, made: Models, ort: OrtEngine, want: F64, *, model_limit
     checked = [
         parity.check_int8(scores(rows), want, y, name=name, float_scores=float_scores) for name, scores in forms.items()
     ]
-    latency = _timed(engines, rows)
-    facts = (
-        f"{made.engine}: {len(members[then])} bytes against {made.sizes[now]}, "
-        f"{latency[then]:.1f} µs against {latency[now]:.1f}"
-    )
+    latency, hits = _timed(engines, rows), float((float_scores.argmax(axis=1) == y).mean())
     made = replace(
         made,
         evidence=[*made.evidence, *(row for row, _ in checked)],
         sizes=made.sizes | {name: len(member) for name, member in members.items()},
         latency_us=latency,
     )
-    is_smaller, broken = made.sizes[then] < made.sizes[now], next((why for _, why in checked if why), "")
-    over = model_limit is not None and made.sizes[now] > model_limit >= made.sizes[then]
-    slow = latency[then] > SLOWER * latency[now]
-    if broken or not is_smaller or (slow and not over):
-        why = broken or ("slower" if is_smaller else "no smaller")
-        return _because(made, f"float32: int8 does not win: {why} ({facts})")
     shipped = {"model.int8.onnx": data} | ({"model.erm": members[then]} if made.engine == "native" else {})
-    won = replace(made, precision="int8", members=made.members | shipped, scores=list(forms.values())[-1])
-    return _because(won, f"int8: smaller and {'alone within the budget' if slow else 'as fast within 10 %'} ({facts})")
+    return Both(
+        made=made,
+        small=replace(made, precision="int8", members=made.members | shipped, scores=list(forms.values())[-1]),
+        now=now,
+        then=then,
+        broken=next((why for _, why in checked if why), ""),
+        facts=f"{made.engine}: {len(members[then])} bytes against {made.sizes[now]}, {latency[then]:.1f} µs against "
+        f"{latency[now]:.1f}, accuracy {hits - checked[-1][0]['accuracy_lost']:.4f} against {hits:.4f}",
+    )
+
+
+def _chosen(both: Both, wanted: Wanted) -> Models:
+    """The form that wins for the target, or that it asks for.
+
+    Raises:
+        ContractError: It asks for int8, which breaks its budget of labels.
+    """
+    made, now, then, facts = both.made, both.now, both.then, both.facts
+    is_smaller = made.sizes[then] < made.sizes[now]
+    limit = wanted.model_limit
+    over = limit is not None and made.sizes[now] > limit >= made.sizes[then]
+    slow = made.latency_us[then] > SLOWER * made.latency_us[now]
+    if wanted.precision == "int8":
+        if both.broken:
+            raise ContractError(f"target.precision: int8: {both.broken} ({facts})", hint=parity.HINT)
+        return _because(both.small, f"int8: the target asks for it ({facts})")
+    if wanted.precision == "float32":
+        return _because(made, f"float32: the target asks for it ({facts})")
+    if both.broken or not is_smaller or (slow and not over):
+        why = both.broken or ("slower" if is_smaller else "no smaller")
+        return _because(made, f"float32: int8 does not win: {why} ({facts})")
+    return _because(
+        both.small, f"int8: smaller and {'alone within the budget' if slow else 'as fast within 10 %'} ({facts})"
+    )
 
 
 def _because(made: Models, why: str) -> Models:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from cloud_trainer.export import graph
+from cloud_trainer.export import graph, runtimes
 from cloud_trainer.export.native_forms.ends import sigmoid_or_softmax
 from cloud_trainer.export.onnx_float import parts_of
 from cloud_trainer.export.steps import Affine, Builder, Dense8, Model, Quantise
@@ -43,13 +43,16 @@ class Net:
     ranges: list[tuple[float, float]]
 
 
-def best_int8(estimator: Any, calibration: F32, *, scores_of: Callable[[bytes], F64]) -> bytes | None:
+def best_int8(
+    estimator: Any, calibration: F32, *, scores_of: Callable[[bytes], F64], runtime: str = runtimes.OLDEST
+) -> bytes | None:
     """The int8 model, of all pairs of `KEEPS` and `BALANCES`, whose scores of the calibration rows are closest.
 
     Args:
         estimator: Fitted.
         calibration: Training rows [n, features].
         scores_of: Scores [n, C] of these rows by a model, from the engine that will run it.
+        runtime: The oldest onnxruntime that is to read it.
 
     Raises:
         ContractError: As `int8_model`.
@@ -60,7 +63,7 @@ def best_int8(estimator: Any, calibration: F32, *, scores_of: Callable[[bytes], 
     best, least = None, np.inf
     for balance, keep in itertools.product(BALANCES, KEEPS):
         model = int8_model(estimator, calibration, keep=keep, balance=balance)
-        data = graph.model_bytes(model)
+        data = graph.model_bytes(runtimes.stamped(model, runtime))
         apart = float(np.abs(scores_of(data) - want).mean())
         if apart < least:
             best, least = data, apart

@@ -54,11 +54,11 @@ def parity_rows(
     most = max(200, min(MAX_TEST, MAX_TREE_STEPS // len(trees))) if trees else MAX_TEST
     kinds = [Rows("test", spread(x_test, most))]
     if trees:
-        kinds.append(Rows("threshold", threshold_rows(trees, x_test, rng=rng)))
+        kinds.append(Rows("threshold", threshold_rows(trees, x_test, rng=rng, most=MAX_NEAR)))
         if not is_values and any(tree.value.shape[1] > 1 for tree in trees):  # trees that vote
-            kinds.append(Rows("tied", tied_rows(x_test, search, rng=rng)))
+            kinds.append(Rows("tied", tied_rows(x_test, search, rng=rng, most=MAX_NEAR)))
     elif not is_values:
-        on, beside = boundary_rows(x_test, search, rng=rng, clear=CLEAR * unit)
+        on, beside = boundary_rows(x_test, search, rng=rng, most=MAX_NEAR, clear=CLEAR * unit)
         kinds += [Rows("boundary", on), Rows("beside", beside)]
     if model is not None:
         kinds.append(Rows("extreme", extreme_rows(x_test, takes_nan=model.takes_nan, rng=rng)))

@@ -36,10 +36,10 @@ def make(name: str, params: Mapping[str, object], *, seed: int, task: Task = "la
         )
     members = _members(name, params.get("of", kind.of), seed=seed, task=task) if kind.of else []
     over = {"estimators": members} if len(kind.of) > 1 else {"estimator": members[0][1]} if members else {}
-    estimator = _class(name, kind.classes[task], kind.extra)(**over, **kind.settings)
+    estimator = _class(name, kind.classes[task], kind.extra)(**over)
     known = estimator.get_params(deep=False)
-    if "random_state" in known:
-        estimator.set_params(random_state=seed)
+    defaults = {**kind.settings, "random_state": seed}
+    estimator.set_params(**{key: value for key, value in defaults.items() if key in known})
     ours = OURS if members else OURS[:2]
     _check_known(name, params, [*known, *ours])
     own = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items() if key not in ours}
