@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.datasets.sample import write_project
+from tests.datasets.sample import edit, write_project
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = {"cloud-trainer": "cloud_trainer.cli", "edge-runtime": "edge_runtime.cli"}
@@ -41,12 +41,15 @@ def test_from_recordings_to_decisions_on_a_device(tmp_path: Path) -> None:
     user = User(tmp_path)
     assert "edgeloop.toml" in user.types("cloud-trainer init")
     (tmp_path / "edgeloop.toml").unlink()
-    write_project(tmp_path, takes=6, n=400)
+    edit(write_project(tmp_path, takes=6, n=400), "[split]", "[policy]\nprecision = 0.9\nk = 2\nn = 3\n[split]")
     assert "channels" in user.types("cloud-trainer features")
     assert "sample@1" in user.types("cloud-trainer data freeze")
     said = user.types("cloud-trainer run")
     bundle = next((tmp_path / ".edgeloop" / "bundles").glob("*.elb"))
     assert bundle.name in said
+    assert re.search(
+        r"^policy: thresholds chosen for precision 0.9; of \d+ test windows \d+ abstain, precision", said, re.M
+    )
     assert "sample@1" in user.types("cloud-trainer data list")
     trust = re.search(r"\[trust\].*", user.types("cloud-trainer keys create"), re.S)
     assert trust
@@ -55,6 +58,8 @@ def test_from_recordings_to_decisions_on_a_device(tmp_path: Path) -> None:
     assert path.name in signed
     assert "labels differ" in user.types(f"cloud-trainer inspect {path}")
     assert "signed by" in user.types(f"edge-runtime show {path}")
+    (tmp_path / "board.json").write_text(user.types("edge-runtime selftest --json"), encoding="utf-8")
+    assert "measured: " in user.types(f"cloud-trainer profile {path} --selftest board.json --watts aarch64=3.2")
     (tmp_path / "device.toml").write_text(
         f'[device]\nsite = "lab"\nid = "d-1"\n{trust.group(0)}\n[[stream]]\nname = "m"\n'
         f'source = "playback rec/idle-0.csv"\nbundle = "{path}"\n',
@@ -63,7 +68,8 @@ def test_from_recordings_to_decisions_on_a_device(tmp_path: Path) -> None:
     assert "all together" in user.types(f"edge-runtime fit {path} --budget device.toml")
     lines = [line for line in user.types("edge-runtime run --config device.toml").splitlines() if line.startswith("{")]
     assert [json.loads(line)["window"] for line in lines] == list(range(1 + (400 - 16) // 8))
-    assert {json.loads(line)["label"] for line in lines} == {"idle"}
+    assert json.loads(lines[0])["label"] is None, "a label needs two votes"
+    assert {json.loads(line)["label"] for line in lines[1:]} == {"idle"}
 
 
 def test_a_mistake_ends_with_an_error_and_a_hint(tmp_path: Path) -> None:
