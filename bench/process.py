@@ -38,6 +38,12 @@ def memory_kib(pid: int) -> Mapping[str, int]:
     return found
 
 
+def cpu_ms(pid: int) -> float:
+    """CPU time that all threads of a process have taken [ms]."""
+    ran = [int(file.read_text(encoding="ascii").split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(ran) / 1e6
+
+
 def settled(words: list[str], cache: Path, *, cwd: Path, given: bytes = b"", n_lines: int = 1) -> Mapping[str, int]:
     """Memory [KiB] of a process that took what it was given, said so many lines and waits for more; it then ends well.
 

@@ -1,4 +1,4 @@
-"""What a device's code takes from `dataclasses`, `typing` and `hashlib`. One rule: none of them is loaded.
+"""What a device's code takes from `dataclasses`, `typing`, `hashlib` and `random`. One rule: none of them is loaded.
 
 The first brings `inspect`, `ast` and `dis` and compiles code for each class, the last OpenSSL: 7 MiB and 50 ms, where
 all of a device that only decides is promised 4 MiB. Type checkers see the real ones, and the functions of
@@ -7,11 +7,12 @@ all of a device that only decides is promised 4 MiB. Type checkers see the real 
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = [
     "TYPE_CHECKING", "Any", "Final", "Literal", "NamedTuple", "NoReturn", "Protocol", "TypeAlias", "TypeVar",
-    "dataclass", "field", "items_of", "replace", "required", "sha256",
+    "dataclass", "field", "items_of", "replace", "required", "sha256", "uniform",
 ]  # fmt: skip
 
 TYPE_CHECKING = False
@@ -83,6 +84,11 @@ def items_of(value: object) -> dict[str, Any]:
 def required(kind: type[Any]) -> tuple[str, ...]:
     """The fields of *kind* that have no default."""
     return tuple(name for name, one in kind._given.items() if one.default is _NOTHING and not one.factory)
+
+
+def uniform(low: float, high: float) -> float:
+    """A random number of the system's, low <= it < high."""
+    return low + (high - low) * (int.from_bytes(os.urandom(7)) >> 3) / 2**53
 
 
 _NOTHING: Any = object()  # no default

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edge_runtime.contract.program import Program
 
 BLOCK: Final = 512
+Keep = Callable[["Manifest"], Collection[str]]
+"""Names the members to keep of a bundle that is read."""
 PIECE_BYTES: Final = 8192
 """What is asked for at once: a multiple of `BLOCK`, so small that reading a bundle leaves no mark on a small device."""
 MAX_MANIFEST_BYTES: Final = 2**20
@@ -110,19 +112,26 @@ def pack(manifest: Manifest, members: Mapping[str, bytes], signatures: Sequence[
     return b"".join([*parts, _ZEROS, _ZEROS])
 
 
-def unpack(data: bytes, *, digest: str | None = None, max_bytes: int = MAX_BUNDLE_BYTES) -> Bundle:
+def unpack(
+    data: bytes,
+    *,
+    digest: str | None = None,
+    max_bytes: int = MAX_BUNDLE_BYTES,
+    keep: Keep | None = None,
+) -> Bundle:
     """The bundle in `data`.
 
     Args:
         data: A whole file.
         digest: The bundle's digest as known from a trusted place; None believes the manifest as it is.
         max_bytes: Greatest file [bytes].
+        keep: Names the members that the bundle shall hold; None: all. All are checked.
 
     Raises:
         TrustError: A hash is wrong; names member and chunk.
         ContractError: The structure is wrong, truncated, or over a limit.
     """
-    reader = Unpacker(digest, max_bytes=max_bytes)
+    reader = Unpacker(digest, max_bytes=max_bytes, keep=keep)
     reader.feed(data)
     return reader.finish()
 
@@ -134,9 +143,7 @@ class Unpacker:
     or the manifest beside the members it has verified. After an error it stays broken.
     """
 
-    def __init__(
-        self, digest: str | None, *, max_bytes: int, keep: Callable[[Manifest], Collection[str]] | None = None
-    ) -> None:
+    def __init__(self, digest: str | None, *, max_bytes: int, keep: Keep | None = None) -> None:
         """`digest` and `max_bytes` as of `unpack`; `keep` names the members to keep, None: all."""
         self._digest, self._keep = digest, keep
         self._max_bytes = max_bytes

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import Final
 
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.summary import SummaryBatch, SummaryRow
 from edge_runtime.contract.topics import up
+from edge_runtime.lean import Final
 
 DAY_S: Final = 86400
 BATCH_ROWS: Final = 64

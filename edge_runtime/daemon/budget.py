@@ -64,7 +64,7 @@ def memory(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
             ),
         ]
         child = max(child, CHILD_BYTES + _fresh_bytes(one))
-    if not _imported("sqlite3"):
+    if not _imported("_sqlite3"):
         rows.append(Need(what="spool", value=SPOOL_BYTES, how="measured before"))
     is_linked = config.broker is not None or any(kind_of(stream.source).broker for stream in config.streams)
     if is_linked and not _imported("paho.mqtt.client"):

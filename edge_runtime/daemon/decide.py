@@ -22,7 +22,7 @@ from edge_runtime.daemon.records import Context, RecordSource, fixed_record, has
 from edge_runtime.daemon.steady import SteadySource
 from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for, told
 from edge_runtime.errors import ContractError
-from edge_runtime.lean import Protocol, dataclass
+from edge_runtime.lean import Protocol, dataclass, replace
 from edge_runtime.native import Decision, Stream
 from edge_runtime.sources import Source, is_live, may_wait, open_source
 from edge_runtime.spool import Draft
@@ -33,7 +33,10 @@ CLOCK_UNKNOWN, CLOCK_VIRTUAL = 0, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A bundle with all that is needed to decide by it, built before it takes over."""
+    """A bundle with all that is needed to decide by it, built before it takes over.
+
+    Its members are let go of: what they say stands in the other attributes.
+    """
 
     bundle: Bundle
     program: Program
@@ -58,7 +61,8 @@ def load(bundle: Bundle) -> Loaded:
         ContractError: a member is malformed, or no engine here can run it.
     """
     engine = open_engine(bundle)
-    return Loaded(bundle=bundle, program=program_of(bundle), engine=engine, stream=stream_for(bundle, engine))
+    stream = stream_for(bundle, engine)
+    return Loaded(bundle=replace(bundle, members={}), program=program_of(bundle), engine=engine, stream=stream)
 
 
 class Sink(Protocol):
@@ -203,7 +207,7 @@ class Runner(threading.Thread):
         marks = self._period.marks
         self._base_frames, self._base_windows = self._frame(), self.windows
         self._clock_past += _clock_of(self._loaded.stream)
-        self._loaded = load(self._loaded.bundle)
+        self._loaded = replace(self._loaded, stream=self._loaded.stream.anew())
         self._state_facts()
         self._period = self._new_period(self._loaded)
         self._period.marks.period, self._period.marks.drops = marks.period, marks.drops

@@ -5,7 +5,6 @@ A program with fields that the context does not state reads rows: a row is a fra
 
 from __future__ import annotations
 
-import difflib
 import math
 from array import array
 from collections.abc import Mapping, Sequence
@@ -52,6 +51,8 @@ def refuse_misspelt(programs: Sequence[Program], context: Context) -> None:
     fields = list(dict.fromkeys(field.name for program in programs for field in program.record))
     unstated = [name for name in fields if name not in context]
     for name in unread_facts(programs, context):
+        import difflib
+
         near = difflib.get_close_matches(name, unstated, n=1)
         if near:
             raise UsageError(

@@ -11,6 +11,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,20 +23,23 @@ from edge_runtime.daemon.decide import Loaded, Runner, Sink, load
 from edge_runtime.daemon.lock import lock_state
 from edge_runtime.daemon.records import refuse_misspelt, unread_facts
 from edge_runtime.daemon.sinks import MqttSink, Stdout, StdoutSink
-from edge_runtime.daemon.socket_sink import LineServer, SocketSink
-from edge_runtime.engines import load_bundle
+from edge_runtime.engines import load_bundle, needed_to_run
 from edge_runtime.errors import ContractError, EdgeloopError, TransportError, TrustError, UsageError
-from edge_runtime.lean import dataclass, replace
-from edge_runtime.native import fpu_check
+from edge_runtime.lean import TYPE_CHECKING, dataclass, replace
+from edge_runtime.native import fpu_check, one_heap, trim
 from edge_runtime.sources import may_wait, short_name
 from edge_runtime.spool import Draft, Gap, Spool, SpoolWorker
 from edge_runtime.transport import Courier, Endpoint, Letter, LinkThread, MqttLink, Tls
 from edge_runtime.transport.link import client_id
 from edge_runtime.update import Result, Trust, Updater, slots
 
+if TYPE_CHECKING:
+    from edge_runtime.daemon.socket_sink import LineServer
+
 STACK_BYTES = 512 << 10  # a thread's stack counts against RLIMIT_DATA; the default of 8 MiB would need most of it
 EVENT_WAIT_S = 1.0  # for room in the spool's ring: a playback at full speed keeps it full
 CHILD_DATA_BYTES = 64 << 20  # the least data memory an update child gets, so that it can tell what is wrong
+TRIM_S = 5.0  # between two times that freed memory goes back: what starts, handshakes and summaries took for a moment
 DRAIN_S = 10.0  # at the end of a recording: how long to wait for the store's last acknowledgement
 
 
@@ -71,6 +75,7 @@ class Daemon:
         self._stdout = Stdout()
         self._servers: dict[str, LineServer] = {}
         self._halt = threading.Event()
+        self._trim_at = 0.0
 
     def run(self) -> int:
         """Return the exit status: 0 when stopped or at the end of the recordings, 1 after a fault.
@@ -81,6 +86,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._inbox.put(("halt", None)))
         fpu_check()
+        one_heap()
         threading.stack_size(STACK_BYTES)
         held = lock_state(self._config.state_dir)
         try:
@@ -142,14 +148,16 @@ class Daemon:
 
     def _start_slot(self, stream: StreamConfig, updater: Updater) -> Slot:
         """Load what the slots say is to run; a trial that cannot even be loaded falls back at once."""
-        started = slots.start(updater.disk)
+        started = slots.start(updater.disk, keep=needed_to_run)
         try:
             loaded = load(started.bundle)
         except EdgeloopError:
             if not started.is_trial:
                 raise
             slots.fall_back(updater.disk)
-            started = replace(slots.start(updater.disk), fell_back=started.digest, rollout=started.rollout)
+            started = replace(
+                slots.start(updater.disk, keep=needed_to_run), fell_back=started.digest, rollout=started.rollout
+            )
             loaded = load(started.bundle)
         slot = Slot(config=stream, updater=updater, loaded=loaded, rollout=started.rollout)
         if started.is_trial:
@@ -242,6 +250,8 @@ class Daemon:
             elif kind == "mqtt" and self._courier:
                 sinks.append(MqttSink(self._courier.post, site=device.site, device=device.id, stream=stream.name))
             elif kind == "unix":
+                from edge_runtime.daemon.socket_sink import LineServer, SocketSink
+
                 self._servers[path] = self._servers.get(path) or LineServer(Path(path))
                 sinks.append(SocketSink(self._servers[path]))
         return sinks
@@ -257,7 +267,7 @@ class Daemon:
             return data, slot.loaded
         stored = slot.updater.disk.read(slots.bundle_name(str(digest)))
         try:
-            return data, None if stored is None else load(load_bundle(stored))
+            return data, None if stored is None else load(load_bundle(stored, keep=needed_to_run))
         except EdgeloopError:
             return data, None
 
@@ -279,6 +289,9 @@ class Daemon:
             for slot in self._slots.values():
                 self._attend(slot)
             self._worker.check()
+            if time.monotonic() >= self._trim_at:
+                trim()
+                self._trim_at = time.monotonic() + TRIM_S
             if self._link:
                 self._link.check()
                 self._watch_link()
@@ -350,7 +363,7 @@ class Daemon:
             return
         if slot.runner is not None and not slot.runner.is_alive():
             return  # it has no window left to prove itself on: its one trial waits for the next start
-        started = slots.start(slot.updater.disk)
+        started = slots.start(slot.updater.disk, keep=needed_to_run)
         if not started.is_trial:  # what was staged is no longer whole
             back = {"bundle": started.fell_back, "to": started.digest, "rollout": result.rollout}
             self._event(slot.config.name, "fell-back", back)
@@ -383,7 +396,7 @@ class Daemon:
         failed = slot.trial_digest
         slots.fall_back(slot.updater.disk)
         slot.trial_digest, slot.trial_from = "", -1
-        started = slots.start(slot.updater.disk)
+        started = slots.start(slot.updater.disk, keep=needed_to_run)
         fields = {"bundle": failed, "to": started.digest, "rollout": slot.rollout, "reason": why}
         self._event(slot.config.name, "fell-back", fields)
         runner = slot.runner

@@ -5,7 +5,7 @@ So daemon, evaluation and preflight make the same decisions.
 Not here: features and the decision policy (`native.Stream`), nor whether a bundle may be trusted (`update`).
 """
 
-from edge_runtime.engines.engine import Engine, NativeEngine, needed, open_engine, program_of
+from edge_runtime.engines.engine import Engine, NativeEngine, needed, needed_to_run, open_engine, program_of
 from edge_runtime.engines.pipeline import advance, blank_record, decide_all, load_bundle, stream_for, told
 from edge_runtime.lean import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ __all__ = [
     "decide_all",
     "load_bundle",
     "needed",
+    "needed_to_run",
     "open_engine",
     "program_of",
     "stream_for",

@@ -80,6 +80,11 @@ def needed(manifest: Manifest) -> tuple[str, str]:
     return "program.json", "model.int8.onnx" if manifest.precision == "int8" else "model.onnx"
 
 
+def needed_to_run(manifest: Manifest) -> tuple[str, ...]:
+    """Those, and the bins that a summary counts into."""
+    return (*needed(manifest), "baseline.json")
+
+
 def program_of(bundle: Bundle) -> Program:
     """The bundle's feature program.
 

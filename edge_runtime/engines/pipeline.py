@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 
 from edge_runtime import native
 from edge_runtime.contract.bundle import MAX_BUNDLE_BYTES, PIECE_BYTES, Bundle, Unpacker, unpack
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_runtime.contract.baseline import Bins
+    from edge_runtime.contract.bundle import Keep
     from edge_runtime.contract.manifest import Manifest
     from edge_runtime.contract.program import Program
     from edge_runtime.native import Decision, Stream
@@ -24,21 +25,21 @@ def load_bundle(
     source: Path | str | bytes,
     *,
     max_bytes: int = MAX_BUNDLE_BYTES,
-    keep: Callable[[Manifest], Collection[str]] | None = None,
+    keep: Keep | None = None,
 ) -> Bundle:
     """The bundle in a file or in bytes, every hash checked. Signatures are not this function's matter.
 
     Args:
         source: A file, or all its bytes.
         max_bytes: Greatest file [bytes].
-        keep: Of a file: the members that the bundle shall hold, as `needed`; None: all. All are checked.
+        keep: Names the members that the bundle shall hold, as `needed`; None: all. All are checked.
 
     Raises:
         ContractError: Unreadable or malformed.
         TrustError: A byte is not what the manifest says.
     """
     if isinstance(source, bytes):
-        return unpack(source, max_bytes=max_bytes)
+        return unpack(source, max_bytes=max_bytes, keep=keep)
     reader = Unpacker(None, max_bytes=max_bytes, keep=keep)
     try:
         with open(source, "rb") as file:  # noqa: PTH123  pathlib is not loaded for it

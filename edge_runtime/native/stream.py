@@ -69,16 +69,6 @@ class Stream:
         self._n_bins = [len(row.edges) - 1 for row in bins]
         self._n_channels, self._n_classes = len(program.channels), len(policy.thresholds_ppm)
         self._build(len(program.features))
-        self._frames: Floats = None
-        self._times: Times = None
-        self._pinned: object = None
-        self._pinned_times: object = None
-        self._call = ffi.new("el_call *", {"stream": self._handle, "width": self._n_channels})
-        self._out = ffi.addressof(self._call, "out")
-        self._out_bytes = ffi.buffer(self._out)
-        self._el_step = lib.el_step  # found once: this is the path of every block of frames
-        self._outside = ffi.new("double[]", self._n_classes)
-        self.status = "more"
 
     def _build(self, n_features: int) -> None:
         self.nbytes: int = lib.er_stream_size(self._config)
@@ -95,11 +85,28 @@ class Stream:
         self.scores = self._live(lib.er_stream_scores(self._handle), 8 * self._n_classes).cast("d")
         row = lib.er_stream_row(self._handle)
         self._rows = Rows(self._program, within=(row, lib.er_stream_cells(self._handle))) if row else None
+        self._frames: Floats = None
+        self._times: Times = None
+        self._pinned: object = None
+        self._pinned_times: object = None
+        self._call = ffi.new("el_call *", {"stream": self._handle, "width": self._n_channels})
+        self._out = ffi.addressof(self._call, "out")
+        self._out_bytes = ffi.buffer(self._out)
+        self._el_step = lib.el_step  # found once: this is the path of every block of frames
+        self._outside = ffi.new("double[]", self._n_classes)
+        self.status = "more"
 
     @property
     def nbytes_32(self) -> int:
         """What `nbytes` is where pointers have 32 bits, as on a Cortex-M or an armv7 [bytes]."""
         return int(lib.er_stream_size_32(self._config))
+
+    def anew(self) -> Stream:
+        """A stream at frame 0 with the program, policy, model and bins of this one."""
+        other = object.__new__(Stream)
+        other.__dict__.update(self.__dict__)
+        other._build(len(self._program.features))
+        return other
 
     def _misfit(self, n_features: int) -> ContractError:
         model = self._model

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import sqlite3
 import struct
 import zlib
 from pathlib import Path
 
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.spool.sqlite import sqlite3
 
 SCHEMA = 1
 KEEP = 2
@@ -131,7 +130,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     # Exclusive: one owner, and the index of the log is plain memory instead of a shared file.
     db.execute("PRAGMA locking_mode=EXCLUSIVE")
     db.execute(f"PRAGMA page_size={PAGE_BYTES}")
-    db.execute("PRAGMA cache_size=-512")  # [KiB]: the device's memory is small, the spool is written once
+    db.execute("PRAGMA cache_size=-128")  # [KiB]: the device's memory is small, the spool is written once
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -146,7 +145,7 @@ def _create(db: sqlite3.Connection) -> None:
     db.execute("BEGIN EXCLUSIVE")
     for statement in filter(str.strip, _TABLES.split(";")):
         db.execute(statement)
-    epoch = secrets.randbits(64) or 1
+    epoch = int.from_bytes(os.urandom(8)) or 1
     db.execute("INSERT INTO meta VALUES ('epoch', ?), ('next_seq', ?)", (epoch.to_bytes(8, "big"), 1))
     db.execute(f"PRAGMA user_version={SCHEMA}")
     db.execute("COMMIT")

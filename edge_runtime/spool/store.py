@@ -8,12 +8,12 @@ spool gives up. One thread owns an open spool (`SpoolWorker`).
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
 from edge_runtime.spool.files import PAGE_BYTES, Mark, open_database, read_meta, unusable
+from edge_runtime.spool.sqlite import sqlite3
 from edge_runtime.spool.values import KINDS, Draft, Gap, Sealed, Stats
 
 LEAST_BYTES = 256 * 1024

@@ -8,7 +8,6 @@ from every later call.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from pathlib import Path
 from edge_runtime.errors import TransportError
 from edge_runtime.lean import Any, TypeVar, dataclass, field
 from edge_runtime.spool.files import primary_code
+from edge_runtime.spool.sqlite import sqlite3
 from edge_runtime.spool.store import Ranges, Spool
 from edge_runtime.spool.values import Draft, Sealed, Stats
 

@@ -7,13 +7,16 @@ back-off. Source: M. Brooker, "Exponential Backoff And Jitter", 2015.
 
 from __future__ import annotations
 
-import random
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from types import ModuleType
 
-from edge_runtime.lean import TYPE_CHECKING, Any, dataclass
+from edge_runtime.lean import TYPE_CHECKING, Any, dataclass, uniform
 from edge_runtime.transport.port import Letter, Message
 
 if TYPE_CHECKING:
@@ -67,6 +70,25 @@ class Endpoint:
     max_packet_bytes: int = PACKET_BYTES
 
 
+def _paho() -> Any:
+    """The client of paho, without urllib.request where it needs none.
+
+    It imports that, and so http and email, for the proxies of PySocks: 3 MiB. Without PySocks it looks for no proxy.
+    """
+    name, is_needed = "urllib.request", "urllib.request" in sys.modules
+    with suppress(ImportError):
+        import_module("socks")
+        is_needed = True
+    if not is_needed:
+        sys.modules[name] = ModuleType(name)
+    try:
+        import paho.mqtt.client as mqtt
+    finally:
+        if not is_needed:
+            del sys.modules[name]
+    return mqtt
+
+
 def client_id(site: str, device: str) -> str:
     """The MQTT client id of a device."""
     return f"el-{site}-{device}"
@@ -96,7 +118,7 @@ class MqttLink:
         subscriptions: Sequence[str],
         will: Callable[[], Letter] | None,
         clock: Callable[[], float] = time.monotonic,
-        uniform: Callable[[float, float], float] = random.SystemRandom().uniform,
+        uniform: Callable[[float, float], float] = uniform,
     ) -> None:
         self._endpoint, self._client_id = endpoint, client_id
         self._subscriptions, self._will = subscriptions, will
@@ -164,7 +186,7 @@ class MqttLink:
     # ---- one connection
 
     def _connect(self) -> None:
-        import paho.mqtt.client as mqtt
+        mqtt = _paho()
         from paho.mqtt.enums import CallbackAPIVersion
         from paho.mqtt.packettypes import PacketTypes
         from paho.mqtt.properties import Properties

@@ -12,7 +12,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from edge_runtime.contract import canonical
-from edge_runtime.contract.bundle import Bundle, unpack
+from edge_runtime.contract.bundle import Bundle, Keep, unpack
 from edge_runtime.errors import ContractError, EdgeloopError, TrustError, UsageError
 from edge_runtime.lean import dataclass, items_of, replace, sha256
 from edge_runtime.update.disk import Disk
@@ -250,16 +250,18 @@ def keep(disk: Disk, *, order_version: int) -> State:
     return _save(disk, state, replace(step(state, Event.KEEP), order_version=order_version))
 
 
-def _whole(disk: Disk, digest: str) -> Bundle:
-    """Return the bundle, every byte checked against its digest."""
+def _whole(disk: Disk, digest: str, keep: Keep | None) -> Bundle:
+    """Return the bundle, every byte checked against its digest, with the members to keep."""
     data = disk.read(bundle_name(digest))
     if data is None:
         raise TrustError(f"{bundle_name(digest)} is gone", hint="order the bundle again")
-    return unpack(data, digest=digest)
+    return unpack(data, digest=digest, keep=keep)
 
 
-def start(disk: Disk) -> Started:
+def start(disk: Disk, *, keep: Keep | None = None) -> Started:
     """Return the bundle to run now. A trial is spent by this call; one that was spent before falls back.
+
+    *keep* names the members that it shall hold (`engines.needed_to_run`); None: all.
 
     A bundle that is no longer whole is given up for the other slot's.
 
@@ -274,7 +276,7 @@ def start(disk: Disk) -> Started:
         is_trial = state.phase is Phase.TRIAL
         digest = (state.other if is_trial else state.confirmed) or ""
         try:
-            bundle = _whole(disk, digest)
+            bundle = _whole(disk, digest, keep)
             return Started(digest=digest, bundle=bundle, is_trial=is_trial, fell_back=fell_back, rollout=state.rollout)
         except EdgeloopError:
             if state.other is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 import edge_runtime
 from edge_runtime import errors
 from edge_runtime.errors import EdgeloopError
-from edge_runtime.lean import TYPE_CHECKING, Any, dataclass, field, items_of, sha256
+from edge_runtime.lean import TYPE_CHECKING, Any, dataclass, field, items_of, sha256, uniform
 from edge_runtime.update import slots
 from edge_runtime.update.disk import PosixDisk
 from edge_runtime.update.request import Request
@@ -285,5 +284,5 @@ class Updater:
         """Keep the order for another try, later each time."""
         self._failures += 1
         cap = min(MAX_BACK_OFF_S, 2.0 ** min(self._failures, 16))
-        self._retry_at_s = self._clock() + random.uniform(0.0, cap)  # noqa: S311  spreads a fleet, guards nothing
+        self._retry_at_s = self._clock() + uniform(0.0, cap)
         return Result(**{"error": "TransportError", **answer, "kind": "retry"})
