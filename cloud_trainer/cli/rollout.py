@@ -149,6 +149,9 @@ def status(
             for device in members:
                 outcome, why = found.get(device, ("not asked", ""))
                 typer.echo(f"  ring {number}  {device:<40} {outcome:<10} {why}")
+    for device, peak, data, limit in store.memory(ws):
+        fence = f" of {limit / 2**20:.1f}" if limit else ""
+        typer.echo(f"  memory  {device:<40} peak {peak / 2**20:.1f} MiB, data {data / 2**20:.1f}{fence} MiB")
 
 
 def advance(name: Name, workspace: Workspace_ = Path(".edgeloop"), host: Host = "127.0.0.1", port: Port = 1883) -> None:

@@ -127,6 +127,23 @@ def reports(ws: Workspace) -> list[Report]:
     return [report_of(s, d, kind=k, fields=json.loads(f), time_ms=int(t)) for s, d, k, f, t in rows]
 
 
+def memory(ws: Workspace) -> list[tuple[str, int, int, int]]:
+    """Return (site/device, peak, data, data limit) [bytes] as each device told it last; a limit of 0 is none."""
+    from cloud_trainer.ingest import view
+
+    rows = view.sql(
+        ws,
+        "select site || '/' || device, arg_max(fields, (ingested_ms, seq)) from events where kind = 'memory' "
+        "group by 1 order by 1",
+    ).fetchall()
+    out = []
+    for name, text in rows:
+        fields = json.loads(text)
+        peak, data, limit = (int(fields.get(key, 0)) for key in ("peak_bytes", "data_bytes", "data_limit_bytes"))
+        out.append((name, peak, data, limit))
+    return out
+
+
 def drive(ws: Workspace, plan: Plan, keys: Keys, *, host: str, port: int, now_ms: int = 0) -> tuple[Plan, Decision]:
     """Decide about *plan* from the stored reports, send the next ring its orders if that is the decision, and store it.
 

@@ -20,6 +20,7 @@ KINDS: Final = (
     "confirmed",
     "fell-back",
     "fault",
+    "memory",
 )
 """Kinds of this version. A reader keeps one that it does not know."""
 MAX_FIELDS: Final = 32

@@ -16,6 +16,7 @@ from edge_runtime.contract.needs import Need
 from edge_runtime.contract.traffic import bytes_day
 from edge_runtime.daemon.config import BudgetConfig, Config, StreamConfig
 from edge_runtime.daemon.decide import BLOCK_FRAMES, Loaded
+from edge_runtime.lean import dataclass
 from edge_runtime.sources import kind_of, needed_bytes, short_name
 
 MIB = 1 << 20
@@ -117,9 +118,35 @@ def traffic(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
 def fence(budget: BudgetConfig) -> None:
     """Let this process take no more data memory than its budget on top of what it has, so a leak ends it alone."""
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    limit = _data_bytes() + budget.memory_bytes
+    limit = _status_bytes("VmData") + budget.memory_bytes
     if hard == resource.RLIM_INFINITY or limit < hard:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """Memory of this process [bytes]; 0 where /proc does not tell.
+
+    Attributes:
+        peak_bytes: The most that was ever resident.
+        data_bytes: Data memory now.
+        data_limit_bytes: The fence that it may not cross; 0 is none.
+    """
+
+    peak_bytes: int
+    data_bytes: int
+    data_limit_bytes: int
+
+    def is_news(self, told: Used | None) -> bool:
+        """A high-water mark worth telling: the first, and then each that is higher by a sixteenth."""
+        return self.peak_bytes > (told.peak_bytes * 17 // 16 if told else 0)
+
+
+def used() -> Used:
+    """Return what this process uses."""
+    soft = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    limit = 0 if soft == resource.RLIM_INFINITY else soft
+    return Used(peak_bytes=_status_bytes("VmHWM"), data_bytes=_status_bytes("VmData"), data_limit_bytes=limit)
 
 
 def _bytes_day(stream: StreamConfig, loaded: Loaded) -> int:
@@ -153,11 +180,11 @@ def _resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _data_bytes() -> int:
-    """Data memory of this process now [bytes]; 0 where /proc does not tell."""
+def _status_bytes(name: str) -> int:
+    """A figure of this process now [bytes]; 0 where /proc does not tell."""
     try:
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmData:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError, IndexError):
         pass

@@ -21,7 +21,7 @@ from edge_runtime.daemon.period import Period
 from edge_runtime.daemon.records import Context, RecordSource, fixed_record, has_rows
 from edge_runtime.daemon.steady import SteadySource
 from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for, told
-from edge_runtime.errors import ContractError
+from edge_runtime.errors import BudgetError, ContractError
 from edge_runtime.lean import Protocol, dataclass, replace
 from edge_runtime.native import Decision, Stream
 from edge_runtime.sources import Source, is_live, may_wait, open_source
@@ -188,7 +188,8 @@ class Runner(threading.Thread):
                     self._wait_at_end()
             else:
                 self._commit(finish=False)
-        except Exception as error:  # told to the daemon, which decides what to do
+        except Exception as why:  # told to the daemon, which decides what to do
+            error = _fenced(self.config.name) if isinstance(why, MemoryError) else why
             self.failure = error
             self._report(self.config.name, "fault", {"error": type(error).__name__, "message": str(error)})
         finally:
@@ -454,6 +455,13 @@ class Runner(threading.Thread):
             source = open_source(self.config.source, rate_hz=program.rate_hz, channels=names)
         source.seek(self._frame())
         return source
+
+
+def _fenced(stream: str) -> BudgetError:
+    return BudgetError(
+        f"stream {stream}: needs more data memory than budget.memory_bytes leaves it",
+        hint="raise budget.memory_bytes, or give the stream a smaller bundle or source",
+    )
 
 
 def _clock_of(stream: Stream) -> Counter[str]:

@@ -25,7 +25,7 @@ from edge_runtime.daemon.records import refuse_misspelt, unread_facts
 from edge_runtime.daemon.sinks import MqttSink, Stdout, StdoutSink
 from edge_runtime.engines import load_bundle, needed_to_run
 from edge_runtime.errors import ContractError, EdgeloopError, TransportError, TrustError, UsageError
-from edge_runtime.lean import TYPE_CHECKING, dataclass, replace
+from edge_runtime.lean import TYPE_CHECKING, dataclass, items_of, replace
 from edge_runtime.native import fpu_check, one_heap, trim
 from edge_runtime.sources import may_wait, short_name
 from edge_runtime.spool import Draft, Gap, Spool, SpoolWorker
@@ -75,7 +75,8 @@ class Daemon:
         self._stdout = Stdout()
         self._servers: dict[str, LineServer] = {}
         self._halt = threading.Event()
-        self._trim_at = 0.0
+        self._trim_at = time.monotonic() + TRIM_S
+        self._told: budget.Used | None = None  # of the memory
 
     def run(self) -> int:
         """Return the exit status: 0 when stopped or at the end of the recordings, 1 after a fault.
@@ -291,6 +292,7 @@ class Daemon:
             self._worker.check()
             if time.monotonic() >= self._trim_at:
                 trim()
+                self._tell_memory()
                 self._trim_at = time.monotonic() + TRIM_S
             if self._link:
                 self._link.check()
@@ -300,6 +302,12 @@ class Daemon:
                 if not failed:
                     self._drain()
                 return 1 if failed else 0
+
+    def _tell_memory(self) -> None:
+        now = budget.used()
+        if now.is_news(self._told):
+            self._event("", "memory", items_of(now))
+            self._told = now
 
     def _has_ended(self) -> bool:
         return all(slot.runner and not slot.runner.is_alive() for slot in self._slots.values())

@@ -20,6 +20,7 @@ from cloud_trainer.rollout.keys import signer
 from edge_runtime.contract.bundle import unpack
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.program import Channel
+from edge_runtime.daemon.budget import Used
 from edge_runtime.daemon.lock import lock_state
 from edge_runtime.update import slots
 from edge_runtime.update.disk import PosixDisk
@@ -351,3 +352,60 @@ def test_the_fence_stops_a_leak_at_the_budget(rig: Rig) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     assert done.stdout == "fenced\n", done.stderr
+
+
+LEAK = '''
+class Leak:
+    """A source that keeps all that it ever read, and more."""
+
+    channels, rate_hz, is_live = ("x",), 10.0, False
+
+    def __init__(self, words, *, rate_hz, channels):
+        self.kept, self.n = [], 0
+
+    def read(self, out):
+        self.n += 1
+        if self.n > 3:
+            self.kept.append(bytearray(64 << 20))
+        out[:8] = out[:8]
+        return 8
+
+    def seek(self, frame): ...
+    def stop(self): ...
+    def close(self): self.kept.clear()
+'''
+
+
+def test_a_stream_that_leaks_ends_alone_by_its_name(rig: Rig) -> None:
+    """The fence refuses it the memory; it says so, and what it had decided is kept."""
+    (rig.folder / "leak.py").write_text(LEAK)
+    other = '[[stream]]\nname = "n"\nsource = "playback run.csv"\nbundle = "tiny.elb"\nperiod_windows = 50\n'
+    rig.write(top="[budget]\nmemory_bytes = 150000000\n", source="leak.py:Leak", bottom=other)
+    done = rig.run()
+    assert done.returncode == 1
+    assert 'error=BudgetError message="stream m: needs more data memory than budget.memory_bytes' in done.stderr
+    faults = [event.fields["error"] for event in rig.events() if event.kind == "fault"]
+    assert faults == ["BudgetError"]
+    windows = [json.loads(line)["window"] for line in done.stdout.splitlines() if '"stream":"n"' in line]
+    assert windows == list(range(windows_of(2000))), "the other stream went on to its end"
+
+
+def test_the_high_water_mark_of_its_memory_is_telemetry(rig: Rig) -> None:
+    rig.write(top="[budget]\nmemory_bytes = 150000000\n", at_end="wait")
+    process = rig.start()
+    assert until(lambda: "memory device=dev-1" in rig.log(), 30), rig.log()
+    assert ended(process) == 0
+    (told,) = [event.fields for event in rig.events() if event.kind == "memory"]
+    peak, data, limit = (int(told[key]) for key in ("peak_bytes", "data_bytes", "data_limit_bytes"))
+    assert 8 << 20 < peak < 150_000_000
+    assert 1 << 20 < data < limit
+    assert 150_000_000 < limit < 150_000_000 + peak, "the budget on top of what it had at its start"
+
+
+def test_only_a_mark_that_is_clearly_higher_is_news() -> None:
+    told = Used(peak_bytes=16_000_000, data_bytes=1, data_limit_bytes=0)
+    assert told.is_news(None)
+    assert not replace(told, peak_bytes=17_000_000).is_news(told)
+    assert replace(told, peak_bytes=17_000_001).is_news(told)
+    assert not replace(told, data_bytes=9).is_news(told)
+    assert not replace(told, peak_bytes=0).is_news(None), "no /proc, nothing to tell"

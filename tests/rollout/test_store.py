@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from typer.testing import CliRunner
 
+from cloud_trainer.cli import rollout as commands
 from cloud_trainer.ingest import schema
 from cloud_trainer.ingest.broker import open_broker
 from cloud_trainer.rollout import Depot, Plan, create, depot_folder, drive, public_keys, release, store
@@ -205,3 +208,23 @@ def test_what_devices_would_refuse_is_not_signed(site: Site, tmp_path: Path) -> 
             release(site.ws, path, site.keys)
         assert caught.value.hint
     assert [path.name for path in store.depot_folder(site.ws).iterdir()] == [site.bundle.name]
+
+
+def test_the_memory_of_each_device_is_what_it_told_last(site: Site) -> None:
+    assert store.memory(site.ws) == []
+    say(site, "pump", "memory", 10, peak_bytes=20 << 20, data_bytes=9 << 20, data_limit_bytes=64 << 20)
+    say(site, "pump", "memory", 20, peak_bytes=24 << 20, data_bytes=8 << 20, data_limit_bytes=64 << 20)
+    say(site, "fan", "memory", 5, peak_bytes=10 << 20)
+    say(site, "fan", "confirmed", 30, bundle="b")
+    assert store.memory(site.ws) == [
+        ("plant/fan", 10 << 20, 0, 0),
+        ("plant/pump", 24 << 20, 8 << 20, 64 << 20),
+    ]
+    app = typer.Typer()
+    commands.register(app)
+    done = CliRunner().invoke(app, ["rollout", "status", "-w", str(site.ws.root)])
+    assert done.exit_code == 0
+    assert [" ".join(line.split()) for line in done.output.splitlines()[1:]] == [
+        "memory plant/fan peak 10.0 MiB, data 0.0 MiB",
+        "memory plant/pump peak 24.0 MiB, data 8.0 of 64.0 MiB",
+    ]
