@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cloud_trainer.audit.shelf import find_bundle
 from cloud_trainer.drift.detector import Rule
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from cloud_trainer.workspace import Workspace
     from edge_runtime.contract.baseline import Baseline
 
+DRAWN = 0.2  # of the records asked for: share drawn at random
 VERDICTS, REQUESTS = "verdicts", "retrain_requests"
+
+
+RecordKey: TypeAlias = tuple[str, int, int]
+"""Device, epoch, seq."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +45,8 @@ class RetrainRequest:
     stream: str
     from_ms: int
     to_ms: int
-    records: tuple[tuple[str, int, int], ...]  # (device, epoch, seq), least certain first
+    records: tuple[RecordKey, ...]  # least certain first, then those drawn at random
+    chances: tuple[float, ...]  # of each record to be asked for: 1 of the least certain
 
 
 def judge(
@@ -123,7 +129,9 @@ def baseline(ws: Workspace, digest: str) -> Baseline:
 
 
 def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000) -> RetrainRequest:
-    """Ask for labels of the records of a verdict's range, smallest score margin first. Also stored.
+    """Ask for labels of the records of a verdict's range: the least certain, and a fifth drawn from the others.
+
+    The drawn ones are what an accuracy of all windows can be told by. Also stored.
 
     Raises:
         UsageError: The verdict is steady.
@@ -134,23 +142,32 @@ def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000) -> Re
         ws,
         f"""select device, epoch, seq from records where time_ms >= $from_ms and {_OF_VERDICT}
            order by list_reverse_sort(scores)[1] - coalesce(list_reverse_sort(scores)[2], 0),
-                    device, epoch, seq
-           limit $limit""",
-        _of(verdict) | {"from_ms": verdict.from_ms, "limit": limit},
+                    device, epoch, seq""",
+        _of(verdict) | {"from_ms": verdict.from_ms},
     ).fetchall()
-    records = tuple((str(device), int(epoch), int(seq)) for device, epoch, seq in rows)
+    records, chances = _asked([(str(device), int(epoch), int(seq)) for device, epoch, seq in rows], limit)
     made_ms = time.time_ns() // 1_000_000
     request = RetrainRequest(
         id=sha256(repr((verdict.bundle, verdict.device, verdict.from_ms, records)).encode()).hexdigest()[:16],
         made_ms=made_ms, bundle=verdict.bundle, device=verdict.device, stream=verdict.stream,
-        from_ms=verdict.from_ms, to_ms=verdict.to_ms, records=records,
+        from_ms=verdict.from_ms, to_ms=verdict.to_ms, records=records, chances=chances,
     )  # fmt: skip
     ws.tables.append(REQUESTS, {
         "id": [request.id], "made_ms": [made_ms], "bundle": [request.bundle], "device": [request.device],
         "stream": [request.stream], "from_ms": [request.from_ms], "to_ms": [request.to_ms],
-        "records": [json.dumps([f"{d}:{e}:{s}" for d, e, s in records])],
+        "records": [json.dumps([f"{d}:{e}:{s}" for d, e, s in records])], "chances": [json.dumps(chances)],
     })  # fmt: skip
     return request
+
+
+def _asked(records: list[RecordKey], limit: int) -> tuple[tuple[RecordKey, ...], tuple[float, ...]]:
+    """Which records, least certain first, are asked for, and with which chance each; a hash draws, so twice is once."""
+    drawn = int(DRAWN * limit)
+    if len(records) <= limit or not drawn:
+        return tuple(records[:limit]), (1.0,) * min(limit, len(records))
+    sure, rest = records[: limit - drawn], records[limit - drawn :]
+    lucky = sorted(rest, key=lambda record: sha256(repr(record).encode()).digest())[:drawn]
+    return (*sure, *lucky), (1.0,) * len(sure) + (drawn / len(rest),) * drawn
 
 
 def _columns(verdicts: list[Verdict], *, now_ms: int) -> dict[str, Any]:

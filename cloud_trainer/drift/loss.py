@@ -39,12 +39,13 @@ def expected(rows: Sequence[tuple[int, Sequence[float], float]]) -> Accuracy | N
         None where no label was decided, or the scores are no probabilities.
     """
     decided = [(scores, label, p) for label, scores, p in rows if label >= 0]
-    if not decided or not all(_are_probabilities(scores) for scores, _, _ in decided):
+    if not decided or not all(are_probabilities(scores) for scores, _, _ in decided):
         return None
     return weighted([scores[label] for scores, label, _ in decided], [p for _, _, p in decided])
 
 
-def _are_probabilities(scores: Sequence[float]) -> bool:
+def are_probabilities(scores: Sequence[float]) -> bool:
+    """None below 0, and 1 together."""
     return abs(sum(scores) - 1.0) <= ROUNDING and min(scores) >= 0.0
 
 

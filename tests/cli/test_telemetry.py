@@ -6,27 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from cloud_trainer.cli import telemetry
 from cloud_trainer.ingest.pending import Pending
 from cloud_trainer.ingest.store import append
 from cloud_trainer.workspace import Workspace
 from edge_runtime.contract import topics
 from edge_runtime.errors import UsageError
+from tests.cli.app import call
 from tests.drift.test_judge import SITE, STREAM, Fleet
 from tests.drift.world import PERIOD_MS, START_MS
 from tests.ingest import samples
-
-
-def call(*words: object) -> str:
-    app = typer.Typer()
-    telemetry.register(app)
-    done = CliRunner().invoke(app, [str(word) for word in words])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.output
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""Commands about labels that come late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cloud_trainer.cli.telemetry import Workspace_
+
+if TYPE_CHECKING:
+    from cloud_trainer.labels import Labelled
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands `labels …`."""
+    group = typer.Typer(help="Labels that come late: keep them, and what they say.", no_args_is_help=True)
+    group.command("import")(import_)
+    group.command("show")(show)
+    app.add_typer(group, name="labels")
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns record (DEVICE:EPOCH:SEQ) and label.")],
+    workspace: Workspace_ = Path(".edgeloop"),
+) -> None:
+    """Keep the labels of a file by their records, and print what all labels say of each bundle."""
+    from cloud_trainer.labels import import_labels
+    from cloud_trainer.workspace import existing
+
+    ws = existing(workspace)
+    count, waiting = import_labels(ws, file)
+    typer.echo(f"{file}: {count} labels{f', {waiting} of records that have not arrived' if waiting else ''}")
+    show(workspace)
+
+
+def show(workspace: Workspace_ = Path(".edgeloop")) -> None:
+    """Print the accuracy of each bundle in the field, by the labels there are, and whether its concept has moved."""
+    from cloud_trainer.labels import of_bundles
+    from cloud_trainer.workspace import existing
+
+    found = of_bundles(existing(workspace))
+    if not found:
+        typer.echo("no labels of records yet")
+    for one in found:
+        typer.echo(f"bundle {one.bundle[:12]}: {_accuracy(one)}")
+        if one.accuracy and not one.random:
+            typer.echo("  of the labelled records alone: none of them was drawn at random")
+        if one.unknown:
+            typer.echo(f"  labels that it does not know, counted as wrong: {', '.join(one.unknown)}")
+        if one.has_moved:
+            typer.echo("  concept drift: it errs more often than its scores say; retrain on these labels")
+
+
+def _accuracy(one: Labelled) -> str:
+    if one.accuracy is None:
+        return f"abstained on all {one.abstained} labelled records"
+    a = one.accuracy
+    also = f", abstained on {one.abstained}" if one.abstained else ""
+    return f"accuracy {a.value:.1%} ({a.low:.1%}..{a.high:.1%} by {a.records} labels{also})"
