@@ -5,6 +5,7 @@ It works on a copy of the tree; a bug that no test sees is printed and gives exi
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,10 @@ MUTANTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("cbor.py", "        values.byteswap()\n    raw", "    raw"),
     ("cbor.py", "        values = values[:]\n", ""),
     ("cbor.py", "    if end != len(data):\n", "    if False:\n"),
+    ("birth.py", "if not isinstance(rate_hz, float):", "if not isinstance(rate_hz, float | int):"),
+    ("columns.py", "if steps and min(steps) < 0:", "if False:"),
+    ("records.py", "what=what, high=SAFE)", "what=what)"),
+    ("canonical.py", "depth >= MAX_DEPTH and isinstance(value, dict | list):", "depth > MAX_DEPTH:"),
     ("checks.py", "or (isinstance(value, bool) and kind is not bool)", ""),
     ("checks.py", "if kept != wanted:", "if False:"),
     ("checks.py", r'_ID = re.compile(r"[a-z0-9-]{1,64}")', r'_ID = re.compile(r"[A-Za-z0-9-]{1,64}")'),
@@ -57,7 +62,7 @@ MUTANTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("topics.py", "    if made != topic:\n", "    if False:\n"),
     ("bundle.py", "if (yield BLOCK) != _header(member.name, member.length):", "if not (yield BLOCK):"),
     ("bundle.py", "if length < 1 or block != _header(name, length):", "if length < 1:"),
-    ("bundle.py", "if hashlib.sha256(part).hexdigest() != want:", "if False:"),
+    ("bundle.py", "if chunk.hexdigest() != want:", "if False:"),
     ("bundle.py", "if whole.hexdigest() != member.sha256:", "if False:"),
     ("bundle.py", "if any(piece[length:]):", "if False:"),
     ("bundle.py", "if block != _ZEROS or (yield BLOCK) != _ZEROS:", "if block != _ZEROS or not (yield BLOCK):"),
@@ -76,25 +81,36 @@ def survives(tree: Path, mutant: tuple[str, str, str]) -> bool:
     name, old, new = mutant
     path = tree / "edge_runtime" / "contract" / name
     text = path.read_text()
-    if text.count(old) != 1:
-        raise SystemExit(f"{name}: {old!r} stands {text.count(old)} times; mend the mutant")
     path.write_text(text.replace(old, new))
-    command = [sys.executable, "-B", "-m", "pytest", "tests/contract", "-q", "-x", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=tree, capture_output=True, check=False)
+    green = is_green(tree)
     path.write_text(text)
-    return done.returncode == 0
+    return green
+
+
+def is_green(tree: Path) -> bool:
+    """Whether the tests of this folder pass in `tree`; those that plant bugs of their own are left out."""
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not planted"]
+    quick = [f"tests/contract/test_{name}.py" for name in ("values", "canonical", "cbor", "documents")]
+    command = [sys.executable, "-B", "-m", "pytest", *quick, "tests/contract", *options]  # pytest runs none twice
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=False).returncode == 0
 
 
 def main() -> int:
     """Plant them all; the number of survivors, at most 1."""
+    for name, old, _ in MUTANTS:
+        found = (ROOT / "edge_runtime" / "contract" / name).read_text().count(old)
+        if found != 1:
+            raise SystemExit(f"{name}: {old!r} stands {found} times; mend the mutant")
     missed = []
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
-        for name in ("edge_runtime/contract", "tests/contract"):
+        for name in ("edge_runtime", "tests/contract", "docs/javascript"):
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-        singles = ("pyproject.toml", "FORMAT.md", "tests/__init__.py")
-        for name in (*singles, "edge_runtime/__init__.py", "edge_runtime/errors.py"):
+        for name in ("pyproject.toml", "FORMAT.md", "tests/__init__.py"):
             shutil.copy(ROOT / name, tree / name)
+        if not is_green(tree):
+            raise SystemExit("the tests fail without any bug, so they would see nothing")
         for mutant in MUTANTS:
             if survives(tree, mutant):
                 missed.append(mutant)
