@@ -81,7 +81,8 @@ class Profile:
         digest: Of the bundle.
         engine: "native" or "onnxruntime".
         bundle_bytes: The file as shipped. Exact.
-        window_s: Between two decisions [s].
+        per: "a window" or, of a table, "a record".
+        window_s: Between two decisions [s]; of a table as the project's rate_hz has it.
         telemetry_bytes_day: Of one stream [bytes/day]: batches encoded as a device encodes them.
         sampling: That the telemetry is of.
         needs: One a target.
@@ -91,6 +92,7 @@ class Profile:
     digest: str
     engine: str
     bundle_bytes: int
+    per: str
     window_s: float
     telemetry_bytes_day: int
     sampling: Sampling
@@ -154,6 +156,7 @@ def profile(
         digest=bundle.digest,
         engine=engine.name,
         bundle_bytes=bundle_bytes,
+        per="a window" if program.channels else "a record",
         window_s=window_s,
         telemetry_bytes_day=bytes_day(
             n_features=len(program.features),
@@ -224,7 +227,7 @@ def text(found: Profile) -> str:
     period = f"a period, of at least {s.period_s:g} s and {s.period_windows} decisions"
     return "\n".join(
         (
-            f"{found.name}: {found.engine}, a decision every {found.window_s:g} s",
+            f"{found.name}: {found.engine}, a decision {found.per}, every {found.window_s:g} s",
             *(line.rstrip() for line in table),
             *(f"{need.target}: {need.refused}" for need in found.needs if need.refused),
             "",

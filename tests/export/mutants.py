@@ -15,6 +15,9 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 EXPORT: Final = "cloud_trainer/export/"
 ENGINES: Final = "edge_runtime/engines/"
+CONTRACT: Final = "edge_runtime/contract/"
+PROFILE: Final = "cloud_trainer/profile/"
+POLICY: Final = "cloud_trainer/training/policy.py"
 MUTANTS: Final[tuple[tuple[str, str, str, str], ...]] = (
     # file, what stands there, the bug, the tests that must see it
     (EXPORT + "trees.py", "return _float_of(low)", "return _float_of(low + 1)", "test_trees"),
@@ -97,6 +100,28 @@ MUTANTS: Final[tuple[tuple[str, str, str, str], ...]] = (
     (ENGINES + "ort.py", "            session.go_on()", "            pass", "engines"),
     (ENGINES + "ort.py", "from edge_runtime.errors", "import numpy\nfrom edge_runtime.errors", "engines"),
     (ENGINES + "engine.py", "if have != shape:", "if False:", "engines"),
+    (POLICY, "~np.isin(groups, run.test_groups)", "np.isin(groups, groups)", "tests/training/test_policy.py"),
+    (POLICY, "rows[~out]], table.y[rows[~out]]", "rows], table.y[rows]", "tests/training/test_policy.py"),
+    (POLICY, "    cost[:, -1] = spec.abstain\n", "", "tests/training/test_policy.py"),
+    (POLICY, "if right >= target * n:", "if right > 0:", "tests/training/test_policy.py"),
+    (POLICY, "max(high, drawn[1])", "high", "tests/training/test_policy.py"),
+    (
+        POLICY,
+        "k=spec.k, n=spec.n, hold_windows=spec.hold_windows)\n        return",
+        "k=1, n=1)\n        return",
+        "tests/training/test_policy.py",
+    ),
+    (PROFILE + "profile.py", "stream.nbytes_32 if target in SMALL else ", "", "tests/profile/test_profile.py"),
+    (PROFILE + "rates.py", "how=how, is_measured=True", "how=how", "tests/profile/test_profile.py"),
+    (PROFILE + "rates.py", '    if report["wrong"]:', "    if False:", "tests/profile/test_profile.py"),
+    (PROFILE + "work.py", "IN_FLIGHT]) + 1)", "IN_FLIGHT]))", "tests/profile/test_profile.py"),
+    (CONTRACT + "needs.py", "self.value > self.limit", "self.value >= self.limit", "tests/daemon/test_budget.py"),
+    (
+        CONTRACT + "traffic.py",
+        "kept, total = min(sample_k, n_windows), 0",
+        "kept, total = 1, 0",
+        "tests/daemon/test_traffic.py",
+    ),
 )
 
 
@@ -108,7 +133,7 @@ def survives(tree: Path, mutant: tuple[str, str, str, str]) -> bool:
     if text.count(old) != 1:
         raise SystemExit(f"{name}: {old!r} stands {text.count(old)} times; mend the mutant")
     path.write_text(text.replace(old, new))
-    where = "tests/engines" if tests == "engines" else f"tests/export/{tests}.py"
+    where = tests if "/" in tests else "tests/engines" if tests == "engines" else f"tests/export/{tests}.py"
     command = [sys.executable, "-B", "-m", "pytest", where, "-q", "-x", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=tree, capture_output=True, check=False)
     path.write_text(text)

@@ -41,6 +41,31 @@ PROGRAMS: Final[dict[str, Callable[[], Program]]] = {
 }
 
 
+def table_of() -> Program:
+    """Records alone: numbers, texts and times."""
+    kinds = {"age": "number", "load": "number", "at": "number", "colour": "text", "site": "text"}
+    entries = ["age:impute(38)|standardise(40,12)", "age:missing", "load:log1p|min_max(0,9,0)", "at:hour(60)"]
+    entries += ["colour:one_hot(red,green,blue)", "site:ordinal(-1,north,south)", "age,load:product"]
+    return build_program([], rate_hz=1, window_frames=1, hop_frames=1, features=entries, fields=kinds)
+
+
+RECORDS: Final = [
+    (20.0 + 5 * i, 0.5 * i * i, 1.7e12 + 1e7 * i, ("red", "green", "ochre")[i % 3], ("north", "s7")[i % 2])
+    for i in range(8)
+]
+
+
+def made_of_records(estimator: Any, out: Path) -> Path:
+    """A proved bundle's file whose rows are the records, with some noise."""
+    program, rng = table_of(), np.random.default_rng(0)
+    rows = native.Rows(program)
+    x = np.array([np.array(rows.run(RECORDS[i % len(RECORDS)])) for i in range(400)], np.float32)
+    x += rng.normal(scale=0.2, size=x.shape).astype(np.float32)
+    y = (x[:, 0] + rng.normal(scale=0.3, size=len(x)) > 0).astype(np.int32)
+    run, table = trained(estimator, x, y, program=program)
+    return export(run, table=table, name="pump", version=1, policy=policy(2), out_dir=out).path
+
+
 def frames() -> F32:
     """Three channels of a signal that no bundle was trained on."""
     return np.ascontiguousarray(signal(99, 1024)[0])
