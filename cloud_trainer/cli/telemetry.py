@@ -51,11 +51,16 @@ def ingest(
     shared: Annotated[bool, typer.Option(help="Share the work between consumers; iotcore cannot.")] = True,
     commit_s: Annotated[float, typer.Option(help="A message waits at most so long [s].")] = 2.0,
     commit_rows: Annotated[int, typer.Option(help="Commit when so many rows wait.")] = 20_000,
+    metrics_port: Annotated[
+        int, typer.Option(help="Counters for Prometheus at 127.0.0.1; 0 takes a free port.", min=-1, max=65535)
+    ] = -1,
 ) -> None:
     """Store the fleet's telemetry until interrupted; devices hear of each commit."""
     import logging
+    from contextlib import ExitStack
 
     from cloud_trainer.ingest.consumer import Consumer
+    from cloud_trainer.ingest.metrics import served
     from cloud_trainer.workspace import Workspace
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -63,10 +68,14 @@ def ingest(
     consumer = Consumer(
         Workspace(workspace).tables, host, port, name=name, shared=shared, commit_s=commit_s, commit_rows=commit_rows
     )
-    consumer.start()
-    typer.echo(f"storing what arrives at {host}:{port} in {workspace}; end with Ctrl-C")
-    stopped.wait()
-    consumer.stop()
+    with ExitStack() as open_:
+        if metrics_port >= 0:
+            taken = open_.enter_context(served(consumer, metrics_port))
+            typer.echo(f"counters at http://127.0.0.1:{taken}/metrics")
+        consumer.start()
+        typer.echo(f"storing what arrives at {host}:{port} in {workspace}; end with Ctrl-C")
+        stopped.wait()
+        consumer.stop()
     typer.echo(f"{consumer.rows} rows in {consumer.commits} commits")
 
 

@@ -13,6 +13,7 @@ import queue
 import socket
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -65,8 +66,9 @@ class Consumer:
             commit_rows: A commit is made when this many rows wait.
         """
         self.tables = tables
-        self.rows = 0
-        self.commits = 0
+        self.rows_of: Counter[str] = Counter()  # stored, by table
+        self.commits = self.failed = 0
+        self.commit_s_total = 0.0
         self._host, self._port = host, port
         self._filters = filters(shared=shared)
         self._commit_s, self._commit_rows = commit_s, commit_rows
@@ -79,6 +81,16 @@ class Consumer:
         self._thread: threading.Thread | None = None
         self._refused = ""
         self._client = self._make_client(name)
+
+    @property
+    def rows(self) -> int:
+        """Stored, of all tables."""
+        return self.rows_of.total()
+
+    @property
+    def waiting(self) -> int:
+        """Messages that have arrived and are not committed."""
+        return self._arrived.qsize() + len(self._mids)
 
     def start(self, *, timeout_s: float = 10.0) -> None:
         """Run in a thread of its own; return when the broker has taken the subscriptions.
@@ -170,15 +182,18 @@ class Consumer:
 
     def _stored(self, commit: Commit) -> bool:
         while True:
+            began = time.monotonic()
             try:
                 self.store(commit)
             except Exception:
+                self.failed += 1
                 log.exception("event=commit-failed rows=%d retry_s=%g", commit.rows, RETRY_S)
                 if self._stopping.wait(RETRY_S):
                     return False
             else:
-                self.rows += commit.rows
+                self.rows_of.update({name: len(table["ingested_ms"]) for name, table in commit.tables.items()})
                 self.commits += 1
+                self.commit_s_total += time.monotonic() - began
                 log.info("event=commit rows=%d tables=%s", commit.rows, ",".join(commit.tables))
                 return True
 

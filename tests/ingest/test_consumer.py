@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from cloud_trainer.ingest import consumer as consumers
 from cloud_trainer.ingest import schema, view
 from cloud_trainer.ingest.broker import Broker
 from cloud_trainer.ingest.consumer import Consumer
+from cloud_trainer.ingest.metrics import served
 from cloud_trainer.ingest.pending import Commit
 from cloud_trainer.workspace import Workspace
 from edge_runtime.contract import topics
 from edge_runtime.contract.ack import Ack
-from edge_runtime.errors import TransportError
+from edge_runtime.errors import TransportError, UsageError
 from tests.ingest import samples
 from tests.ingest.device import Device
 from tests.ingest.mqtt import Client
@@ -197,3 +199,34 @@ def test_a_broker_that_is_away_is_named(ws: Workspace) -> None:
     with pytest.raises(TransportError, match=r"127\.0\.0\.1:1: no subscription within 0\.1 s") as caught:
         Consumer(ws.tables, "127.0.0.1", 1).start(timeout_s=0.1)
     assert "cloud-trainer broker" in caught.value.hint
+
+
+def test_prometheus_reads_what_was_stored(broker: Broker, ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first commit fails once, as a full disk makes it."""
+    consumer = Consumer(ws.tables, broker.host, broker.port, shared=broker.shares, commit_s=0.05)
+    store, calls = consumer.store, []
+
+    def fails_once(commit: Commit) -> None:
+        calls.append(commit)
+        if len(calls) == 1:
+            raise OSError("no space left")
+        store(commit)
+
+    monkeypatch.setattr(consumer, "store", fails_once)
+    monkeypatch.setattr(consumers, "RETRY_S", 0.0)
+    with served(consumer, 0) as port, Client(broker.port, "d", topics=(ACK,)) as d:
+        consumer.start()
+        d.publish(topics.up(SITE, DEVICE, "rec", STREAM), samples.records(1, 4).to_bytes())
+        d.publish(topics.up(SITE, DEVICE, "rec", STREAM), b"not CBOR")
+        d.next()
+        consumer.stop()
+        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+        with pytest.raises(UsageError, match=f"--metrics-port {port}: Address already in use"), served(consumer, port):
+            pass
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert values['edgeloop_ingest_rows_total{table="records"}'] == "4.0"
+    assert values['edgeloop_ingest_rows_total{table="quarantine"}'] == "1.0"
+    assert values["edgeloop_ingest_failed_commits_total"] == "1.0"
+    assert float(values["edgeloop_ingest_commits_total"]) == consumer.commits
+    assert float(values["edgeloop_ingest_commit_seconds_total"]) > 0
+    assert values["edgeloop_ingest_waiting_messages"] == "0.0"
