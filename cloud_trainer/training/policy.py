@@ -6,7 +6,7 @@ fitted without it. What the thresholds are worth is said of the test groups, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,6 +77,24 @@ def _policy(spec: PolicySpec, thresholds: Sequence[int]) -> Policy:
     return Policy(thresholds_ppm=tuple(thresholds), k=spec.k, n=spec.n, hold_windows=spec.hold_windows)
 
 
+def check(spec: PolicySpec, estimators: Mapping[str, Any], labels: Sequence[str]) -> None:
+    """Refuse what thresholds could not be chosen for, before anything is fitted.
+
+    Raises:
+        UsageError: An estimator gives no probabilities, or a label of `cost` is not there.
+    """
+    if not spec.is_chosen:
+        return
+    for name, estimator in estimators.items():
+        if task_of(estimator) != "labels" or not hasattr(estimator, "predict_proba"):
+            raise UsageError(
+                f"policy: thresholds can only be chosen for labels with probabilities, {name!r} gives none",
+                hint="write the thresholds, or train.estimators with probabilities, such as forest or calibrated",
+            )
+    if spec.cost is not None:
+        cost_matrix(spec.cost, labels)
+
+
 # ---- validation
 
 
@@ -87,11 +105,7 @@ def validation(run: Run, table: FeatureTable) -> Scored:
 
     import cloud_trainer.training.estimators as zoo
 
-    if task_of(run.estimator) != "labels" or not hasattr(run.estimator, "predict_proba"):
-        raise UsageError(
-            f"policy: thresholds can only be chosen for labels with probabilities, {run.name!r} gives none",
-            hint="write the thresholds, or train.estimators = one with probabilities, such as forest or calibrated",
-        )
+    check(PolicySpec(precision=0.5), {run.name: run.estimator}, run.labels)
     groups = np.asarray(table.groups)
     rows = np.flatnonzero(~np.isin(groups, run.test_groups))
     names = sorted(set(groups[rows].tolist()))

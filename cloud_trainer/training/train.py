@@ -44,6 +44,10 @@ def train_all(project: Project, table: FeatureTable, ws: Workspace, *, progress:
     }
     for estimator in made.values():
         check_exportable(estimator)
+    if project.policy.is_chosen:
+        from cloud_trainer.training import policy
+
+        policy.check(project.policy, made, table.labels)
     tracker = Tracker(ws, table.dataset.name)
     runs = []
     for done, (name, estimator) in enumerate(made.items()):

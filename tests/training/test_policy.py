@@ -11,15 +11,19 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.svm import LinearSVC
 
+from cloud_trainer.datasets import freeze
 from cloud_trainer.export.exporter import decided_text, export
-from cloud_trainer.features import FeatureTable
+from cloud_trainer.features import FeatureTable, materialise
 from cloud_trainer.policies import CostSpec, PolicySpec
-from cloud_trainer.training import Run
+from cloud_trainer.project import load
+from cloud_trainer.training import Run, train_all
 from cloud_trainer.training import policy as policies
 from cloud_trainer.training.policy import Scored, choose, cost_matrix, for_cost, for_precision, validation, worth
+from cloud_trainer.workspace import Workspace
 from edge_runtime.contract.manifest import Policy
 from edge_runtime.engines import load_bundle
 from edge_runtime.errors import UsageError
+from tests.datasets.sample import edit, write_project
 from tests.export.made import policy, trained
 
 LABELS = ("idle", "busy")
@@ -136,6 +140,20 @@ def test_without_probabilities_or_groups_nothing_is_chosen() -> None:
     one = replace(table, groups=[g if g in run.test_groups else "all" for g in table.groups])
     with pytest.raises(UsageError, match="training has 1 group"):
         choose(PolicySpec(precision=0.9), run, one)
+
+
+def test_what_cannot_be_chosen_for_is_refused_before_training(tmp_path: Path) -> None:
+    text = "[policy]\nprecision = 0.9\n[split]"
+    path = edit(write_project(tmp_path, takes=6), "[split]", text)
+    project = load(edit(path, 'estimators = ["logistic", "forest"]', 'estimators = ["forest", "linear_svc"]'))
+    ws = Workspace(tmp_path / "ws")
+    table = materialise(ws, freeze(project, ws), project.program())
+    with pytest.raises(UsageError, match="labels with probabilities, 'linear_svc' gives none"):
+        train_all(project, table, ws)
+    spec = PolicySpec(cost=CostSpec(of={"bussy": {"idle": 1.0}}))
+    with pytest.raises(UsageError, match=r"policy\.cost\.bussy: there is no such label"):
+        train_all(replace(project, policy=spec, train=replace(project.train, estimators=("forest",))), table, ws)
+    assert not list(ws.artifacts.glob("*/*")), "nothing was fitted"
 
 
 def test_the_bundle_says_what_its_thresholds_are_worth_on_the_test_rows(tmp_path: Path) -> None:
