@@ -276,10 +276,13 @@ def _int8(run: Run, made: Models, ort: OrtEngine, want: F64, wanted: Wanted) -> 
         engines |= {now: native.Model(made.members[now]).scores, then: native.Model(members[then]).scores}
     rows = spread(run.x_test, len(want))
     y, float_scores = spread(run.y_test, len(want)), made.scores(rows)
+    is_values = task_of(run.estimator) == "values"
     checked = [
-        parity.check_int8(scores(rows), want, y, name=name, float_scores=float_scores) for name, scores in forms.items()
+        parity.check_int8(scores(rows), want, y, name=name, float_scores=float_scores, is_values=is_values)
+        for name, scores in forms.items()
     ]
-    latency, hits = _timed(engines, rows), float((float_scores.argmax(axis=1) == y).mean())
+    latency, good = _timed(engines, rows), parity.metric(float_scores, y, is_values=is_values)
+    word = "r2" if is_values else "accuracy"
     made = replace(
         made,
         evidence=[*made.evidence, *(row for row, _ in checked)],
@@ -294,7 +297,7 @@ def _int8(run: Run, made: Models, ort: OrtEngine, want: F64, wanted: Wanted) -> 
         then=then,
         broken=next((why for _, why in checked if why), ""),
         facts=f"{made.engine}: {len(members[then])} bytes against {made.sizes[now]}, {latency[then]:.1f} µs against "
-        f"{latency[now]:.1f}, accuracy {hits - checked[-1][0]['accuracy_lost']:.4f} against {hits:.4f}",
+        f"{latency[now]:.1f}, {word} {good - checked[-1][0][f'{word}_lost']:.4f} against {good:.4f}",
     )
 
 

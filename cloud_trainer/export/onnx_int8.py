@@ -22,6 +22,7 @@ from cloud_trainer.export import graph, runtimes
 from cloud_trainer.export.native_forms.ends import sigmoid_or_softmax
 from cloud_trainer.export.onnx_float import parts_of
 from cloud_trainer.export.steps import Affine, Builder, Dense8, Model, Quantise
+from cloud_trainer.export.trainer import search_of
 from cloud_trainer.export.trees import affine_of
 from edge_runtime.errors import ContractError
 
@@ -59,7 +60,7 @@ def best_int8(
     """
     if int8_model(estimator, calibration) is None:
         return None
-    want = estimator.predict_proba(calibration.astype(np.float64))
+    want = search_of(estimator)(calibration)
     best, least = None, np.inf
     for balance, keep in itertools.product(BALANCES, KEEPS):
         model = int8_model(estimator, calibration, keep=keep, balance=balance)
@@ -71,7 +72,7 @@ def best_int8(
 
 
 def int8_model(estimator: Any, calibration: F32, *, keep: float = 1.0, balance: float = 0.0) -> Any | None:
-    """ModelProto of an MLPClassifier, bare or behind a StandardScaler; None of any other estimator.
+    """ModelProto of an MLPClassifier or MLPRegressor, bare or behind a StandardScaler; None of any other estimator.
 
     Args:
         estimator: Fitted.
@@ -82,11 +83,13 @@ def int8_model(estimator: Any, calibration: F32, *, keep: float = 1.0, balance: 
     Raises:
         ContractError: Its hidden activation is not relu: only that one is exact in integers.
     """
-    from sklearn.neural_network import MLPClassifier
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     scaler, model = parts_of(estimator)
-    if not isinstance(model, MLPClassifier):
+    if not isinstance(model, MLPClassifier | MLPRegressor):
         return None
+    if isinstance(model, MLPRegressor) and model.out_activation_ != "identity":
+        raise ContractError(f"int8: output activation {model.out_activation_!r}: want 'identity'")
     if model.activation != "relu":
         raise ContractError(f"int8: hidden activation {model.activation!r}: want 'relu'")
     net = _net(model, scaler, calibration, keep=keep, balance=balance)
@@ -101,7 +104,8 @@ def int8_model(estimator: Any, calibration: F32, *, keep: float = 1.0, balance: 
         if i < last:
             constants[f"scale_{i + 1}"], constants[f"zero_{i + 1}"] = _affine(*net.ranges[i + 1])
             inputs += [f"scale_{i + 1}", f"zero_{i + 1}"]
-        output = "raw" if i == last else f"q_{i + 1}"
+        end = "raw" if isinstance(model, MLPClassifier) else "scores"
+        output = end if i == last else f"q_{i + 1}"
         nodes.append(graph.node("QGemm", inputs, [output], domain="com.microsoft"))
     return _ended(nodes, constants, model)
 
@@ -131,7 +135,8 @@ def int8_steps(data: bytes) -> Model:
             weights=c[f"w_{i}"],
         )
         span = b.new(layer, span, len(layer.bias))
-    return b.model(sigmoid_or_softmax(b, span), takes_nan=False)
+    is_values = "scores" in proto.graph.node[-1].output and proto.graph.node[-1].op_type == "QGemm"
+    return b.model(span if is_values else sigmoid_or_softmax(b, span), takes_nan=False)
 
 
 def _net(model: Any, scaler: Any, rows: F32, *, keep: float, balance: float) -> Net:
@@ -169,21 +174,22 @@ def _balance(inputs: F64, weights: F64, share: float) -> F64:
 
 
 def _ended(nodes: list[Any], constants: Constants, model: Any) -> Any:
-    """The model with softmax, or sigmoid and its complement where there are two classes."""
-    if len(model.classes_) == 2:
+    """The model with softmax, or sigmoid and its complement where there are two classes; values are as they are."""
+    n_classes = len(getattr(model, "classes_", ()))
+    if n_classes == 2:
         nodes += [
             graph.node("Sigmoid", ["raw"], ["second"]),
             graph.node("Sub", ["one", "second"], ["first"]),
             graph.node("Concat", ["first", "second"], ["scores"], axis=1),
         ]
         constants["one"] = np.array(1, np.float32)
-    else:
+    elif n_classes:
         nodes.append(graph.node("Softmax", ["raw"], ["scores"], axis=-1))
     return graph.model_of(
         nodes,
         constants,
         n_features=model.n_features_in_,
-        n_scores=len(model.classes_),
+        n_scores=n_classes or model.n_outputs_,
         score_type=graph.FLOAT,
     )
 

@@ -81,17 +81,26 @@ def check(forms: Sequence[Form], kinds: Sequence[tuple[Rows, F64]], rule: Rule) 
 
 
 def check_int8(
-    scores: F64, want: F64, y: npt.NDArray[np.integer[Any]], *, float_scores: F64, name: str = "onnx int8"
+    scores: F64,
+    want: F64,
+    y: npt.NDArray[Any],
+    *,
+    float_scores: F64,
+    name: str = "onnx int8",
+    is_values: bool = False,
 ) -> tuple[dict[str, Any], str]:
-    """(evidence row, why int8 breaks its budget, or "").
+    """(evidence row, why int8 breaks its budget, or ""): labels and points of accuracy, or of r2 where it is values.
 
     Args:
         scores: By the int8 form, of test rows.
         want: By the trainer.
-        y: True label of each.
+        y: True label, or value(s), of each.
         float_scores: By the float form.
         name: Of the form.
+        is_values: It answers with values.
     """
+    if is_values:
+        return _check_values(scores, want, y, float_scores=float_scores, name=name)
     differ = scores.argmax(axis=1) != want.argmax(axis=1)
     lost = float((float_scores.argmax(axis=1) == y).mean() - (scores.argmax(axis=1) == y).mean())
     row = {"form": name, "batch": "1", "kind": "test", "rows": len(want), **_differing(want, scores)}
@@ -102,6 +111,29 @@ def check_int8(
     elif lost > INT8_ACCURACY:
         why = f"accuracy falls by {100 * lost:.2f} points, at most {100 * INT8_ACCURACY:g} may"
     return row, why
+
+
+def _check_values(
+    scores: F64, want: F64, y: npt.NDArray[Any], *, float_scores: F64, name: str
+) -> tuple[dict[str, Any], str]:
+    lost = metric(float_scores, y, is_values=True) - metric(scores, y, is_values=True)
+    row = {"form": name, "batch": "1", "kind": "test", "rows": len(want), **_apart(want, scores)}
+    apart = 1 - metric(scores, want, is_values=True)
+    why = ""
+    if apart > INT8_LABELS:
+        why = f"{apart:.2%} of the variance of the trainer's values is lost, at most {INT8_LABELS:.1%} may be"
+    elif lost > INT8_ACCURACY:
+        why = f"r2 falls by {100 * lost:.2f} points, at most {100 * INT8_ACCURACY:g} may"
+    return row | {"r2_lost": round(lost, 6)}, why
+
+
+def metric(scores: F64, y: npt.NDArray[Any], *, is_values: bool) -> float:
+    """Accuracy, or r2 of values."""
+    if not is_values:
+        return float((scores.argmax(axis=1) == y).mean())
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(y.reshape(scores.shape), scores))
 
 
 def _evidence(form: Form, rows: Rows, want: F64, have: F64, *, is_values: bool) -> dict[str, Any]:

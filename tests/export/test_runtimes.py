@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cloud_trainer.export import Exported, export, graph
 from cloud_trainer.export.runtimes import OLDEST, RUNTIMES, stamped, versions_of
 from cloud_trainer.project import RUNTIME
-from edge_runtime.engines import load_bundle
+from edge_runtime.engines import load_bundle, open_engine
 from edge_runtime.errors import ContractError, UsageError
 from tests.export.made import digits, policy, trained
 
@@ -91,6 +92,35 @@ def test_what_the_target_asks_for_is_kept_and_both_are_measured(tmp_path: Path) 
         for fact in (" bytes against ", " µs against ", "accuracy 0.9", " against 0.9"):
             assert fact in exported.why["precision"]
         assert {"native", "native int8", "onnx", "onnx int8"} <= {row["form"] for row in exported.evidence}
+
+
+@pytest.mark.parametrize("n_values", [1, 2])
+def test_a_network_of_values_has_int8_too(n_values: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cloud_trainer.export import parity
+
+    x = np.random.default_rng(0).uniform(-1, 1, (1200, 8)).astype(np.float32)
+    y = np.stack([x[:, 0] + np.tanh(2 * x[:, 1]), x[:, 2] * 3], axis=1).astype(np.float64)
+    net = MLPRegressor(hidden_layer_sizes=(32,), max_iter=300, random_state=0)
+    run, table = trained(make_pipeline(StandardScaler(), net), x, y if n_values == 2 else y[:, 0])
+
+    def asked(precision: str) -> Exported:
+        rule = policy(n_values)
+        return export(run, table=table, name="m", version=1, policy=rule, out_dir=tmp_path, precision=precision)
+
+    exported = asked("int8")
+    assert "r2 0.9" in exported.why["precision"]
+    rows = {row["form"]: row for row in exported.evidence if "int8" in row["form"]}
+    assert set(rows) == {"onnx int8", "native int8"}
+    assert rows["onnx int8"]["max_score_diff"] == rows["native int8"]["max_score_diff"] > 0
+    told = np.array(open_engine(load_bundle(exported.path)).scores(run.x_test[0].data))
+    assert np.abs(told - run.estimator.predict(run.x_test[:1].astype(np.float64)).ravel()).max() < 0.2
+    for limit, says in (
+        ("INT8_ACCURACY", "r2 falls by .* points"),
+        ("INT8_LABELS", "of the variance of the trainer's"),
+    ):
+        monkeypatch.setattr(parity, limit, -1.0)
+        with pytest.raises(ContractError, match=rf"target\.precision: int8: .*{says}"):
+            asked("int8")
 
 
 def test_int8_of_what_has_none_is_refused_by_name(tmp_path: Path) -> None:
