@@ -49,7 +49,7 @@ class Tables:
 
     def version(self, name: str) -> int:
         """The number of the last commit of `name`; -1 if there is none."""
-        return int(self._open(name, None).version()) if self.exists(name) else -1
+        return int(self.open(name).version()) if self.exists(name) else -1
 
     def append(self, name: str, columns: Any) -> int:
         """Add rows in one commit; gives the table's version after it.
@@ -106,7 +106,12 @@ class Tables:
             hint = f"tables here: {', '.join(self.names()) or 'none'}"
             raise ContractError(f"query: {why}", hint=hint) from why
 
-    def _open(self, name: str, version: int | None) -> Any:
+    def open(self, name: str, version: int | None = None) -> Any:
+        """The `DeltaTable` of a version; of the last one by default.
+
+        Raises:
+            ContractError: There is none, or its log is damaged.
+        """
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
@@ -117,7 +122,7 @@ class Tables:
             raise ContractError(f"table {name}{wanted}: {why}", hint=f"look into {self.path(name)}") from why
 
     def _scan(self, name: str, version: int | None) -> str:
-        table = self._open(name, version)
+        table = self.open(name, version)
         files = ", ".join("'" + uri.replace("'", "''") + "'" for uri in table.file_uris())
         fields = table.schema().fields
         if files:

@@ -14,7 +14,7 @@ from edge_runtime.errors import ContractError, UsageError
 
 FORMAT = "0.1"
 DEFAULT = ".edgeloop"
-_MARKER = "workspace.json"
+MARKER = "workspace.json"
 _SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _PRODUCER = "urn:edgeloop"
 
@@ -30,7 +30,7 @@ class Workspace:
         """
         self.root = Path(root).absolute()
         self.root.mkdir(parents=True, exist_ok=True)
-        marker = self.root / _MARKER
+        marker = self.root / MARKER
         if not marker.exists():
             marker.write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
         _check_format(marker)
@@ -105,7 +105,7 @@ def existing(root: Path | str) -> Workspace:
         UsageError: There is none.
         ContractError: It was written by a newer major format.
     """
-    if not (Path(root) / _MARKER).is_file():
+    if not (Path(root) / MARKER).is_file():
         raise UsageError(
             f"workspace {Path(root).absolute()}: there is none",
             hint="name it with --workspace; `cloud-trainer data freeze` makes one beside the project file",
