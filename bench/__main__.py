@@ -72,7 +72,7 @@ def table(rows: list[dict[str, Any]]) -> dict[str, float]:
         slug = re.sub(r"[^a-z0-9]+", "_", str(group).lower()).strip("_") + "_"
         for row in members:
             name = row["name"].removeprefix("test_").partition("[")[0]
-            rival = re.sub("_(monitor|shared|ranks|call|columns|cold|batch)$", "", name)
+            rival = re.sub("_(monitor|shared|ranks|call|columns|cold|batch|int8)$", "", name)
             slug = row["extra_info"].get("prefix", slug)  # "" for the figures that the gates read
             data = sorted(row["stats"]["data"])
             per_unit = 1e6 / row["extra_info"].get("rows", 1)

@@ -4,6 +4,8 @@ core         the C core, a call a row from C, over 1000 rows in turn, so that no
 onnxruntime  skl2onnx's own graph of the estimator, zipmap off, one thread, its optimiser on: as its users run it
 sklearn      predict_proba (score_samples) of one row
 lleaves      the LightGBM twin of the boosting, compiled, one row a call
+small        the core with trees in the small layout
+float32      the core with the network that is not quantised, beside its int8 twin
 Labels are compared first: a rival that answers otherwise is none.
 """
 
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cloud_trainer.export.erm import erm_bytes
+from cloud_trainer.export.erm import LAYOUTS, Layout, erm_bytes
 from cloud_trainer.export.native_forms import model_of
 from edge_runtime import native
 from edge_runtime.engines import OrtEngine
@@ -87,12 +89,24 @@ def fitted(name: str) -> Any:
 
 
 @cache
-def our(name: str) -> native.Model:
-    return native.Model(erm_bytes(model_of(fitted(name))))
+def our(name: str, layout: Layout = "fast") -> native.Model:
+    return native.Model(erm_bytes(model_of(fitted(name)), layout))
 
 
-def our_scores(name: str, x: Any) -> Any:
-    return np.frombuffer(our(name).scores_batch(x), np.float64).reshape(len(x), -1)
+@cache
+def our_int8() -> native.Model:
+    """As the exporter makes it."""
+    from cloud_trainer.export.onnx_int8 import best_int8, int8_steps
+
+    calibration = data()[0][:2000]
+    shape = {"n_features": N_FEATURES, "n_scores": N_CLASSES}
+    made = best_int8(fitted("mlp"), calibration, scores_of=lambda d: OrtEngine(d, **shape).scores_batch(calibration))
+    assert made
+    return native.Model(erm_bytes(int8_steps(made)))
+
+
+def scores_of(model: native.Model, x: Any) -> Any:
+    return np.frombuffer(model.scores_batch(x), np.float64).reshape(len(x), -1)
 
 
 @cache
@@ -130,8 +144,25 @@ def test_core(benchmark: Any, name: str) -> None:
     x, model = rows(), fitted(name)
     if name != "iforest":
         want = np.concatenate([model.predict_proba(row[None]) for row in x[:200].astype(np.float64)])
-        assert (our_scores(name, x[:200]).argmax(axis=1) == want.argmax(axis=1)).all()
+        assert (scores_of(our(name), x[:200]).argmax(axis=1) == want.argmax(axis=1)).all()
     named(benchmark, name)(our(name).scores_batch, x)
+
+
+@pytest.mark.parametrize("name", ["forest", "hgb", "iforest"])
+def test_small(benchmark: Any, name: str) -> None:
+    """The native engine, trees in the small layout: the same bits."""
+    assert our(name, "small").scores_batch(rows()) == our(name).scores_batch(rows())
+    named(benchmark, name)(our(name, "small").scores_batch, rows())
+
+
+def test_core_int8(benchmark: Any) -> None:
+    """The network with uint8 weights and values."""
+    named(benchmark, "mlp", " in int8")(our_int8().scores_batch, rows())
+
+
+def test_float32(benchmark: Any) -> None:
+    """The same network as trained."""
+    named(benchmark, "mlp", " in int8")(our("mlp").scores_batch, rows())
 
 
 @each
@@ -215,16 +246,28 @@ def test_onnxruntime_batch(benchmark: Any) -> None:
 
 
 def figures(results: dict[str, float]) -> dict[str, float]:
-    """Bytes beside skl2onnx's, and the time from bytes to a first answer."""
-    out = {"mlp_batch_x_onnxruntime": results["mlp_1024_x_onnxruntime"]}
-    out["forest_cold_x_onnxruntime"] = results["forest_cold_x_onnxruntime"]
+    """Bytes beside the smaller of skl2onnx's graph and ours, and the time from bytes to a first answer."""
+    from cloud_trainer.export import graph
+    from cloud_trainer.export.onnx_float import float_model
+
+    out: dict[str, float] = {"mlp_batch_x_onnxruntime": results["mlp_1024_x_onnxruntime"]}
     for name in ("forest", "hgb"):
-        ours, theirs = len(erm_bytes(model_of(fitted(name)))), len(onnx_of(name))
-        out |= {f"{name}_bytes": ours, f"{name}_onnx_bytes": theirs, f"{name}_times_smaller": round(theirs / ours, 2)}
+        proto, _ = float_model(fitted(name), n_features=N_FEATURES)
+        theirs = {"skl2onnx": len(onnx_of(name)), "onnx": len(graph.model_bytes(proto))}
+        small, fast = our(name, "small"), our(name)
+        labels = [scores_of(model, rows()).argmax(axis=1) for model in (small, fast)]
+        out |= {f"{name}_{whose}_bytes": n for whose, n in theirs.items()}
+        out |= {
+            f"{name}_fast_bytes": fast.nbytes,
+            f"{name}_small_bytes": small.nbytes,
+            f"{name}_times_smaller": round(min(theirs.values()) / small.nbytes, 2),
+            f"{name}_labels_differ": int((labels[0] != labels[1]).sum()),
+        }
     row, times = rows()[0], []
     for name in MODELS:
-        erm = erm_bytes(model_of(fitted(name)))
-        before = time.perf_counter()
-        native.Model(erm).scores(row)
-        times.append(time.perf_counter() - before)
+        for layout in LAYOUTS:
+            erm = erm_bytes(model_of(fitted(name)), layout)
+            before = time.perf_counter()
+            native.Model(erm).scores(row)
+            times.append(time.perf_counter() - before)
     return out | {"load_and_first_ms": round(1000 * max(times), 3)}

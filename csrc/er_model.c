@@ -64,7 +64,7 @@ static er_status steps_check(const header *h, er_model *m)
         if (!step_ok(h, s, k, written) || !place_ok(s, cursor, (size_t)h->size) ||
             !k->ok(s, bytes + cursor))
             return ER_EFORMAT;
-        const size_t work = k->work ? k->work(s) : 0;
+        const size_t work = k->work ? k->work(s, bytes + cursor) : 0;
         if (work > m->work_bytes) m->work_bytes = (uint32_t)work;
         if (s->to + s->m > written) written = s->to + s->m;
         cursor += s->bytes;

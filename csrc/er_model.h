@@ -36,19 +36,33 @@ typedef struct er_step_kernel {
     uint16_t least, most; /* variants */
     uint16_t in_place;    /* 1: may write where it reads */
     int (*ok)(const er_model_step *s, const void *constants);
-    size_t (*work)(const er_model_step *s); /* scratch [bytes]; NULL: none */
+    size_t (*work)(const er_model_step *s, const void *constants); /* [bytes]; NULL: none */
     void (*run)(const er_call *c);
 } er_step_kernel;
 
 extern const er_step_kernel er_step_trees, er_step_affine, er_step_dense, er_step_dense32,
     er_step_quantise, er_step_dense8, er_step_unary, er_step_softmax, er_step_pair,
     er_step_normalise, er_step_distance, er_step_gauss, er_step_lerp, er_step_blend, er_step_vote,
-    er_step_pick;
+    er_step_pick, er_step_trees_small;
 
 /* NULL: not in this build. */
 const er_step_kernel *er_step_find(uint16_t op);
 
 /* ---- for kernels ---- */
+
+/* A body that is made anew for the constants in each call: one source, no test in the loop. */
+#ifdef __OPTIMIZE__
+#define ER_ALWAYS inline __attribute__((always_inline))
+#else
+#define ER_ALWAYS inline /* a branch is counted once, taken or not */
+#endif
+
+/* v, of which the compiler does not know where it is from: clang would branch on what made it. */
+static ER_ALWAYS uint32_t er_hidden(uint32_t v)
+{
+    __asm__("" : "+r"(v));
+    return v;
+}
 
 static inline uint32_t er_up(uint32_t n, uint32_t multiple)
 {

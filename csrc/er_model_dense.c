@@ -44,8 +44,9 @@ static int dense32_ok(const er_model_step *s, const void *constants)
     return s->bytes == n * sizeof(float) && er_all_finite_float(constants, (size_t)n);
 }
 
-static size_t dense32_work(const er_model_step *s)
+static size_t dense32_work(const er_model_step *s, const void *constants)
 {
+    (void)constants;
     return (er_up(s->n, 2) + er_up(s->m, FEW)) * sizeof(float);
 }
 

@@ -76,8 +76,9 @@ static int dense8_ok(const er_model_step *s, const void *constants)
     return 1;
 }
 
-static size_t dense8_work(const er_model_step *s)
+static size_t dense8_work(const er_model_step *s, const void *constants)
 {
+    (void)constants;
     return er_up(s->n, LANES) * sizeof(int16_t) + er_up(s->m, ROWS) * sizeof(int32_t);
 }
 

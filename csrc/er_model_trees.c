@@ -66,45 +66,43 @@ static int counts_ok(uint32_t n_trees, uint32_t n_nodes, uint32_t n_leaves)
 /* ---- walk ---- */
 
 /* leaf[n] <- the leaf nodes that x reaches from root[n]. Several trees in flight, and no branch on
- * data: neither the cache's latency nor the branch predictor is waited for. A tree at its leaf
- * steps by 0. */
-static inline void walk(const node *nodes, const uint32_t *root, const float *x, const node **leaf,
-                        uint32_t n, int has_nan)
+ * data: neither the cache's latency nor the branch predictor is waited for. A tree at its leaf goes
+ * right for ever, by 0: with a mask, x[mask] is NaN, which is at or below nothing. */
+static ER_ALWAYS void walk(const node *nodes, const uint32_t *root, const float *x, uint32_t mask,
+                           const node **leaf, uint32_t n, int has_nan)
 {
     for (uint32_t t = 0; t < n; t++) leaf[t] = nodes + root[t];
     for (uint32_t moving = 1; moving;) {
         moving = 0;
         for (uint32_t t = 0; t < n; t++) {
             const node *at = leaf[t];
-            const uint32_t inner = at->feature != LEAF;
-            const uint32_t steps[2] = {
-                at->right, inner}; /* looked up: gcc and clang both keep it branchless */
-            const float value = x[(at->feature & (NAN_LEFT - 1u)) * inner];
-            uint32_t left = value <= at->u.threshold;
-            if (has_nan) left |= (value != value) & (at->feature >> 15);
-            leaf[t] = at + steps[left];
-            moving |= steps[left];
+            const uint32_t is_leaf = at->feature == LEAF;
+            const float value = x[mask ? at->feature & mask : is_leaf ? 0 : at->feature];
+            uint32_t right = (uint32_t)!(value <= at->u.threshold) | (mask ? 0 : is_leaf);
+            if (has_nan) right &= ~((at->feature >> 15) & (uint32_t)(value != value)) | is_leaf;
+            const uint32_t step = 1 + ((at->right - 1u) & (0u - er_hidden(right)));
+            leaf[t] = at + step;
+            moving |= step;
         }
     }
 }
 
 /* to[m] += the leaves that x reaches, in tree order. */
-static inline void add(const trees *f, const float *x, int has_nan, double *to)
+static ER_ALWAYS void add(const trees *f, const float *x, uint32_t mask, int has_nan, double *to)
 {
     const node *leaf[IN_FLIGHT];
     for (uint32_t at = 0; at < f->n_trees; at += IN_FLIGHT) {
         const uint32_t rest = f->n_trees - at, n = rest < IN_FLIGHT ? rest : IN_FLIGHT;
         if (n == IN_FLIGHT)
-            walk(f->nodes, f->roots + at, x, leaf, IN_FLIGHT, has_nan);
+            walk(f->nodes, f->roots + at, x, mask, leaf, IN_FLIGHT, has_nan);
         else
-            walk(f->nodes, f->roots + at, x, leaf, n, has_nan);
+            walk(f->nodes, f->roots + at, x, mask, leaf, n, has_nan);
         for (uint32_t t = 0; t < n; t++) {
             const double *value = f->leaves + (size_t)leaf[t]->u.leaf * f->width;
             double *sum = to + (f->column ? f->column[at + t] : 0);
-            for (uint32_t c = 0; c < f->width; c++) {
-                sum[c] += value[c];
-                if (f->flags & FLAG_FLOAT) sum[c] = (double)(float)sum[c]; /* as float adds */
-            }
+            for (uint32_t c = 0; c < f->width; c++) sum[c] += value[c];
+            if (f->flags & FLAG_FLOAT) /* as float adds */
+                for (uint32_t c = 0; c < f->width; c++) sum[c] = (double)(float)sum[c];
         }
     }
 }
@@ -168,19 +166,37 @@ static int step_ok(const er_model_step *s, const void *constants)
     return er_all_finite(f.base, s->m) && columns_ok(&f, s->m) && trees_ok(&f, s->n);
 }
 
-static size_t step_work(const er_model_step *s) { return er_up(s->n, 2) * sizeof(float); }
+/* A row of n values and behind it, at the index that a leaf's feature has under the mask, a NaN. */
+static uint32_t mask_of(uint32_t n)
+{
+    uint32_t mask = 1;
+    while (mask < n) mask = 2 * mask + 1;
+    return mask;
+}
+
+static size_t step_work(const er_model_step *s, const void *constants)
+{
+    (void)constants;
+    return (mask_of(s->n) + 1) * sizeof(float);
+}
 
 static void step_run(const er_call *c)
 {
+    const uint32_t mask = mask_of(c->step->n);
     const trees f = step_view(c->constants, c->step->m);
-    const float *x = er_call_floats(c);
+    float *x = c->work;
     int has_nan = 0;
+    if (c->row)
+        memcpy(x, c->row, c->step->n * sizeof *x);
+    else
+        er_call_floats(c);
+    x[mask] = er_nan();
     memcpy(c->to, f.base, c->step->m * sizeof *c->to);
     for (uint32_t i = 0; f.flags & FLAG_NAN && i < c->step->n; i++) has_nan |= x[i] != x[i];
     if (has_nan)
-        add(&f, x, 1, c->to);
+        add(&f, x, mask, 1, c->to);
     else
-        add(&f, x, 0, c->to);
+        add(&f, x, mask, 0, c->to);
 }
 
 const er_step_kernel er_step_trees = {0, 0, 0, step_ok, step_work, step_run};
@@ -240,6 +256,6 @@ void er_forest_run(const er_model *m, const float *x, double *scores)
 {
     const trees f = forest_view(m->bytes);
     for (uint32_t c = 0; c < f.width; c++) scores[c] = 0.0;
-    add(&f, x, 0, scores);
+    add(&f, x, 0, 0, scores);
     for (uint32_t c = 0; c < f.width; c++) scores[c] /= f.n_trees;
 }

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from cloud_trainer.export import steps as op
+from cloud_trainer.export.erm_small import small_trees
 from cloud_trainer.export.trees import F64, Tree
 from edge_runtime.errors import ContractError
 
@@ -31,19 +32,20 @@ ACTIVATIONS: Final = {"identity": 0, "relu": 1, "tanh": 2, "logistic": 3}
 DISTANCES: Final = {"square": 0, "root": 1, "minus root": 2, "minus square": 3}
 OF_NOTHING: Final = {"equal": 0, "kept": 2}
 Body = tuple[int, bytes]
+Layout = Literal["fast", "small"]
 
 
-def erm_bytes(model: op.Model) -> bytes:
-    """`model.erm`.
+def erm_bytes(model: op.Model, layout: Layout = "fast") -> bytes:
+    """`model.erm`, its trees in the layout that is told.
 
     Raises:
-        ContractError: A tree's left subtree is over 65534 nodes, or there are too many trees.
+        ContractError: A tree's subtree is too large for the layout, or there are too many trees.
     """
     at = _HEAD.size + _STEP.size * len(model.steps)
     table, sections = [], []
     for step in model.steps:
-        number, layout = LAYOUT[type(step.op)]
-        variant, body = layout(step.op)
+        number, body_of = (LAYOUT | LAYOUTS[layout])[type(step.op)]
+        variant, body = body_of(step.op)
         table.append(_STEP.pack(number, variant, *step.source, *step.target, 0, at if body else 0, len(body)))
         body = _padded(body)
         sections.append(body)
@@ -152,3 +154,8 @@ LAYOUT: Final[dict[type, tuple[int, Callable[[Any], Body]]]] = {
     op.Pick: (3015, _pick),
 }
 """Operation -> (its number in the format, what makes (variant, constants) of it)."""
+LAYOUTS: Final[dict[Layout, dict[type, tuple[int, Callable[[Any], Body]]]]] = {
+    "fast": {},
+    "small": {op.Trees: (3016, small_trees)},
+}
+"""What a layout writes otherwise: `fast` compares floats, `small` ranks; the answers are the same."""

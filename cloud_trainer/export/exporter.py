@@ -103,7 +103,12 @@ def export(
     limits = dict(target or {})
     if table.program.digest != run.program.digest or table.dataset.digest != run.dataset.digest:
         raise ContractError(f"run {run.run_id}: the feature table is not the one it was trained on")
-    wanted = Wanted(model_limit=limits.get("model_bytes"), precision=precision, runtime=runtime)
+    wanted = Wanted(
+        model_limit=limits.get("model_bytes"),
+        memory_limit=limits.get("memory_bytes"),
+        precision=precision,
+        runtime=runtime,
+    )
     models = make_models(run, wanted, progress=progress)
     test = np.flatnonzero(np.isin(table.groups, run.test_groups))
     members = {

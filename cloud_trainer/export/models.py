@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cloud_trainer.export import graph, parity, runtimes
 from cloud_trainer.export.erm import erm_bytes
+from cloud_trainer.export.layout import laid_out
 from cloud_trainer.export.native_forms import check_exportable, native_form
 from cloud_trainer.export.onnx_float import float_model
 from cloud_trainer.export.onnx_int8 import best_int8, int8_steps
@@ -71,11 +72,13 @@ class Wanted:
 
     Attributes:
         model_limit: Bytes that it has for the model, if it says.
+        memory_limit: Bytes that it has for all, if it says.
         precision: Of `ASKED`: "auto" keeps what wins.
         runtime: The oldest onnxruntime that it has.
     """
 
     model_limit: int | None = None
+    memory_limit: int | None = None
     precision: str = "auto"
     runtime: str = runtimes.OLDEST
 
@@ -147,12 +150,13 @@ def _forms(run: Run, steps: Model | None, wanted: Wanted) -> tuple[Models, list[
     ort = OrtEngine(members["model.onnx"], n_features=n_features, n_scores=n_labels)
     is_exact, engine = steps is not None and steps.is_trees, "onnxruntime"
     scores: Scores = ort.scores_batch
+    layout = ""
     forms = [
         Form(name="onnx", batch="1", is_exact=is_exact, scores=_one_by_one(ort)),
         Form(name="onnx", batch="all", is_exact=is_exact, scores=scores),
     ]
     if steps is not None:
-        members["model.erm"] = erm_bytes(steps)
+        members["model.erm"], layout = laid_out(steps, model_bytes=wanted.model_limit, memory_bytes=wanted.memory_limit)
         scores, engine = _native(members["model.erm"]), "native"
         precision = "float32" if steps.is_float32 else "float64"
         forms.append(Form(name="native", batch="1", is_exact=is_exact, scores=scores))
@@ -163,7 +167,8 @@ def _forms(run: Run, steps: Model | None, wanted: Wanted) -> tuple[Models, list[
             "engine": _why(steps, members),
             "precision": PRECISION[precision],
             "onnx": f"model.onnx: for onnxruntime {wanted.runtime} and later",
-        },
+        }
+        | ({"layout": layout} if layout else {}),
         members=members,
         evidence=[],
         scores=scores,

@@ -22,8 +22,11 @@ MATRICES: Final = ("dense", "dense32", "dense8", "distance", "gauss")
 _HEAD: Final = struct.Struct("<4sHHIIIIQQ")
 _STEP: Final = struct.Struct("<HHIIIIIQQ")
 _TREES: Final = struct.Struct("<IIIHH")
+_SMALL: Final = struct.Struct("<6I2HI")
+_SMALL_NODES: Final = ("<BBbb", "<BBhh", "<HHhh")
 _FOREST: Final = struct.Struct("<4sHHIIIIQ")
 FLOAT: Final = 2
+SHARED: Final = 4
 Row = Sequence[float]
 
 
@@ -64,9 +67,9 @@ def work_of(model: bytes, rows: Sequence[Row]) -> list[Work]:
 def _of_step(model: bytes, s: _Step, rows: Sequence[Row], n_features: int) -> Work:
     name = STEPS[s.op - FIRST_STEP]
     kind = f"{name} {s.variant}" if name in BY_VARIANT else name
-    if name == "trees":
+    if name in {"trees", "trees_small"}:
         on = [row[s.source : s.source + s.n] for row in rows] if s.source + s.n <= n_features else []
-        return _trees(model, s, on)
+        return _trees(model, s, on) if name == "trees" else _trees_small(model, s, on)
     if name in MATRICES:
         return Work(kind, (1.0, s.n, s.m, s.n * s.m))
     if name == "affine":
@@ -106,6 +109,57 @@ def _walked(trees: _Trees, width: int, rows: Sequence[Row], kind: str = "trees")
         min(IN_FLIGHT, n - at) * (max(path[at : at + IN_FLIGHT]) + 1) for path in paths for at in range(0, n, IN_FLIGHT)
     )
     return Work(kind, (1.0, n, visits / len(paths), n * width))
+
+
+def _trees_small(model: bytes, s: _Step, rows: Sequence[Row]) -> Work:
+    """Units as of `trees`, and the halvings of the searches for the rank of each column."""
+    n_trees, n_nodes, n_columns, n_floats, n_vectors, n_values, width, flags, depth = _SMALL.unpack_from(model, s.at)
+    n_leaves = n_nodes + n_trees
+    floats_at = s.at + _SMALL.size + 8 * s.m + 8 * (n_values if flags & SHARED else n_leaves * width)
+    columns_at = floats_at + _even(4 * n_floats)
+    roots_at = columns_at + 4 * n_columns
+    roots_at += -roots_at % 8
+    nodes_at = roots_at + _even(4 * n_trees) + _even(2 * n_trees)
+    nodes_at += _even(2 * n_leaves) + _even(2 * n_vectors * width) if flags & SHARED else 0
+    layout = struct.Struct(_SMALL_NODES[s.variant])
+    nodes = list(layout.iter_unpack(memoryview(model)[nodes_at : nodes_at + layout.size * n_nodes]))
+    floats = struct.unpack_from(f"<{n_floats}f", model, floats_at)
+    columns = list(struct.iter_unpack("<HH", memoryview(model)[columns_at : columns_at + 4 * n_columns]))
+    roots = struct.unpack_from(f"<{n_trees}I", model, roots_at)
+    visits = 0
+    for row in rows:
+        ranks = _ranks(columns, floats, row)
+        moves = [_moves(nodes, root, ranks) for root in roots]
+        visits += sum(len(group) * (max(group) + 1) for group in _groups(moves))
+    halvings = sum(math.ceil(math.log2(count)) for _, count in columns)
+    return Work(
+        "trees_small", (1.0, n_trees, visits / len(rows) if rows else n_trees * depth, n_trees * width, halvings)
+    )
+
+
+def _groups(values: Sequence[int]) -> list[Sequence[int]]:
+    return [values[at : at + IN_FLIGHT] for at in range(0, len(values), IN_FLIGHT)]
+
+
+def _ranks(columns: Sequence[tuple[int, ...]], floats: Sequence[float], row: Row) -> list[int]:
+    """How many of a column's thresholds the row is not at or below."""
+    ranks, at = [], 0
+    for feature, count in columns:
+        ranks.append(sum(not row[feature] <= t for t in floats[at : at + count]))
+        at += count
+    return ranks
+
+
+def _moves(nodes: Sequence[tuple[int, ...]], at: int, ranks: Sequence[int]) -> int:
+    """Steps from node to node; a missing value counts as going right."""
+    moves = 0
+    while True:
+        column, rank, left, right = nodes[at]
+        away = right if ranks[column] > rank else left
+        if not away:
+            return moves
+        at += away
+        moves += 1
 
 
 def _levels(nodes: Sequence[tuple[float, int, int]], at: int, row: Row) -> int:

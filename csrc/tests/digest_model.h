@@ -46,6 +46,45 @@ static void model_trees(uint64_t *rng, uint16_t flags)
     model_numbers(rng, 48, 1);
 }
 
+/* Full trees of three nodes, their leaves shared or not. */
+static void model_trees_small(uint64_t *rng, uint16_t variant, uint16_t flags)
+{
+    enum { TREES_N = 27, NODES_N = 3 * TREES_N, LEAVES_N = NODES_N + TREES_N, COLUMNS_N = 40 };
+    const uint32_t shared = flags & 4;
+    part_u32(TREES_N), part_u32(NODES_N), part_u32(COLUMNS_N), part_u32(3 * COLUMNS_N);
+    part_u32(shared ? 16 : 0), part_u32(shared ? 20 : 0), part_u16(3), part_u16(flags), part_u32(2);
+    model_numbers(rng, MODEL_M + (shared ? 20 : 3 * LEAVES_N), 1);
+    for (uint32_t c = 0; c < COLUMNS_N; c++)
+        for (uint32_t k = 0; k < 3; k++) part_float((float)k - 1.0f + 0.4f * rng_unit(rng));
+    for (uint16_t c = 0; c < COLUMNS_N; c++) part_u16((uint16_t)(c % MODEL_N)), part_u16(3);
+    for (uint32_t t = 0; t < TREES_N; t++) part_u32(3 * t + 1);
+    part_pad();
+    for (uint32_t t = 0; t < TREES_N; t++) part_u16((uint16_t)(t % 3 * 3));
+    part_pad();
+    for (uint32_t i = 0; shared && i < LEAVES_N; i++) part_u16((uint16_t)rng_below(rng, 16));
+    part_pad();
+    for (uint32_t i = 0; shared && i < 48; i++) part_u16((uint16_t)rng_below(rng, 20));
+    for (uint32_t i = 0; i < NODES_N; i++) {
+        const uint8_t column = (uint8_t)rng_below(rng, COLUMNS_N);
+        const uint8_t rank = (uint8_t)rng_below(rng, 3),
+                      near[2] = {i % 3 == 1 ? 255 : 0, i % 3 == 1};
+        if (variant == 2)
+            part_u16(column), part_u16(rank);
+        else
+            part_add(&column, 1), part_add(&rank, 1);
+        if (variant)
+            part_u16((uint16_t)(int8_t)near[0]), part_u16(near[1]);
+        else
+            part_add(near, 2);
+    }
+    part_pad();
+    for (uint32_t i = 0; flags & 1 && i < NODES_N; i += 8) {
+        const uint8_t bits = (uint8_t)(rng_next(rng) & (i + 8 > NODES_N ? 1 : 255));
+        part_add(&bits, 1);
+    }
+    part_pad();
+}
+
 static void model_dense8(uint64_t *rng, uint16_t variant)
 {
     part_float(0.0371f), part_u32(117), part_float(variant ? 0.09f : 0.0f);
@@ -119,6 +158,19 @@ static void digest_step(uint16_t op, const char *name, uint16_t least, uint16_t 
     printf("model.%s %016llx\n", name, (unsigned long long)h);
 }
 
+static void digest_trees_small(void)
+{
+    uint64_t rng = 3016, h = 0;
+    for (uint16_t kind = 0; kind < 3 * 8; kind++) {
+        model_begin();
+        model_trees_small(&rng, kind % 3, kind / 3);
+        model_step(3016, kind % 3, 0, MODEL_N, MODEL_N, MODEL_M);
+        CHECK(model_end(MODEL_N, MODEL_M, MODEL_N + MODEL_M, MODEL_N, 1) == ER_OK);
+        h = model_hash(h, &rng);
+    }
+    printf("model.trees_small %016llx\n", (unsigned long long)h);
+}
+
 /* The network that an exporter writes: scale, layers, scores. */
 static void digest_network(void)
 {
@@ -155,4 +207,5 @@ static void digest_model(void)
     digest_step(3014, "vote", 0, 0, MODEL_N, 4);
     digest_step(3015, "pick", 0, 0, MODEL_N, MODEL_M);
     digest_network();
+    digest_trees_small();
 }

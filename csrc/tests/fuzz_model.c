@@ -3,7 +3,7 @@
 #include "fuzz.h"
 #include "model.h"
 
-enum { FEATURES = 4, KINDS = 16, MOST = 1 << 21 };
+enum { FEATURES = 4, KINDS = 16 /* and trees_small */, MOST = 1 << 21 };
 
 /* Both in blocks of their very size. */
 static void run(const er_model *m, fuzz_bytes b)
@@ -62,10 +62,44 @@ static void dense8(fuzz_bytes *b, uint32_t n, uint32_t m, uint16_t variant)
     }
 }
 
+/* Two trees of two nodes each; any kind of node. */
+static void trees_small(fuzz_bytes *b, uint32_t m, uint16_t variant)
+{
+    const uint16_t flags = fuzz_u8(b) % 8;
+    const uint32_t n_shared = flags & 4 ? 3 : 0;
+    part_u32(2), part_u32(4), part_u32(2), part_u32(3), part_u32(n_shared), part_u32(n_shared);
+    part_u16(1), part_u16(flags), part_u32(1 + fuzz_u8(b) % 3);
+    numbers(b, m + (n_shared ? n_shared : 6), 1);
+    for (int i = 0; i < 3; i++) part_float((float)i - 1.0f + (float)fuzz_u8(b) / 256.0f);
+    part_pad(), part_u16(0), part_u16(1), part_u16(fuzz_u8(b) % 2), part_u16(2);
+    part_u32(fuzz_u8(b) % 2), part_u32(2 + fuzz_u8(b) % 2);
+    for (int t = 0; t < 2; t++) part_u16((uint16_t)(fuzz_u8(b) % m));
+    part_pad();
+    for (uint32_t i = 0; n_shared && i < 6 + n_shared; i++) {
+        part_u16(fuzz_u8(b) % 3);
+        if (i == 5) part_pad();
+    }
+    part_pad();
+    for (uint32_t i = 0; i < 4; i++) {
+        const uint8_t to = fuzz_u8(b), column = to & 1, rank = column ? to >> 1 & 1 : 0;
+        const uint8_t away[2] = {(uint8_t)(0 - (i % 2 & to >> 2)), (i + 1) % 2 & to >> 3};
+        if (variant == 2)
+            part_u16(column), part_u16(rank);
+        else
+            part_add(&column, 1), part_add(&rank, 1);
+        for (int side = 0; side < 2; side++)
+            variant ? part_u16((uint16_t)(int8_t)away[side]) : part_add(&away[side], 1);
+    }
+    part_pad();
+    if (flags & 1) part_u16(fuzz_u8(b) % 16);
+    part_pad();
+}
+
 /* A step of some kind on the values before it; returns the first free value. */
 static uint32_t step(fuzz_bytes *b, uint32_t written)
 {
-    const uint16_t kind = fuzz_u8(b) % KINDS;
+    const uint8_t any = fuzz_u8(b);
+    const uint16_t kind = any < 240 ? any % KINDS : KINDS;
     const uint32_t n = 1 + fuzz_u8(b) % FEATURES, from = fuzz_u8(b) % (written - n + 1);
     const int same = kind == 1 || kind == 4 || kind == 6 || kind == 7 || kind == 9 || kind == 12;
     const uint32_t m = same ? n : kind == 8 ? 2 : kind == 13 || kind == 14 ? 1 : 1 + fuzz_u8(b) % 3;
@@ -101,6 +135,7 @@ static uint32_t step(fuzz_bytes *b, uint32_t written)
         for (uint32_t i = 0; i < m; i++) part_u32(fuzz_u8(b) % n);
         part_pad();
         break;
+    case KINDS: variant = fuzz_u8(b) % 3, trees_small(b, m, variant); break;
     default: break;
     }
     model_step(3000 + kind, variant, from, kind == 8 ? 1 : n, written, m);

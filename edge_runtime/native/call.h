@@ -1,5 +1,6 @@
-/* call.h - one call of er_step_at() as Python makes it: what stays is bound once, so that two numbers
- * go in and one comes back. A part of the compiled module, not of the core. */
+/* call.h - calls of the core as Python makes them: of er_step_at() with what stays bound once, so that
+ * two numbers go in and one comes back; of er_model_run() row after row. A part of the compiled module,
+ * not of the core. */
 
 /* cffi: begin */
 
@@ -19,6 +20,9 @@ int64_t el_step(el_call *c, uint64_t start, uint32_t n);
 void el_one_heap(void);
 /* Give what was freed back to the system. */
 void el_trim(void);
+
+/* scores[n_rows][n_outputs] of x[n_rows][n_features], a call a row. */
+void el_model_rows(const er_model *m, const float *x, uint64_t n_rows, void *scratch, double *scores);
 
 /* cffi: end */
 
@@ -40,4 +44,10 @@ int64_t el_step(el_call *c, uint64_t start, uint32_t n)
         er_step_at(c->stream, c->frames ? c->frames + start * c->width : NULL,
                    c->times_us ? c->times_us + start : NULL, n, &taken, &c->out);
     return status < 0 ? -1 : (int64_t)taken << 2 | status;
+}
+
+void el_model_rows(const er_model *m, const float *x, uint64_t n_rows, void *scratch, double *scores)
+{
+    for (uint64_t i = 0; i < n_rows; i++)
+        er_model_run(m, x + i * m->n_features, scratch, scores + i * m->n_outputs);
 }

@@ -27,6 +27,7 @@ STEPS = (
     "blend",
     "vote",
     "pick",
+    "trees_small",
 )
 """Kinds of steps by id, from 3000 on."""
 _FIRST_STEP = 3000
@@ -73,6 +74,7 @@ class Model:
         self.takes_nan = bool(self._view.flags & lib.ER_MODEL_TAKES_NAN)
         self.scratch_bytes: int = lib.er_model_size(self._view)
         self.steps, self.n_trees = _content(data, self._view)
+        self._row_bytes = 4 * self.n_features
         self._scratch = memory(self.scratch_bytes)
         self._out = ffi.new("double[]", self.n_outputs)
 
@@ -82,10 +84,12 @@ class Model:
         Args:
             features: float32, `n_features` values, none of them NaN unless `takes_nan`.
         """
-        x, n, _keep = floats(features, what="features")
-        if n != self.n_features:
+        view = memoryview(features)
+        if view.format != "f" or not view.c_contiguous or view.nbytes != self._row_bytes:
+            _, n, _keep = floats(features, what="features")
             raise ValueError(f"features: {n} values, the model reads {self.n_features}")
-        lib.er_model_run(self._view, x, self._scratch, self._out)
+        # Pinned for this call alone: it is every row's path, and in a cold cache each object costs.
+        lib.er_model_run(self._view, ffi.from_buffer("float[]", view), self._scratch, self._out)
         return tuple(self._out)
 
     def scores_batch(self, rows: Floats) -> array[float]:
@@ -100,9 +104,7 @@ class Model:
             raise ValueError(f"rows: {n} values are no whole number of rows of {self.n_features}")
         out = array("d", bytes(8 * n_rows * self.n_outputs))
         scores = ffi.from_buffer("double[]", out)
-        for row in range(n_rows):
-            at = x + row * self.n_features
-            lib.er_model_run(self._view, at, self._scratch, scores + row * self.n_outputs)
+        lib.el_model_rows(self._view, x, n_rows, self._scratch, scores)
         return out
 
 
@@ -118,7 +120,7 @@ def _content(data: bytes, view: Any) -> tuple[tuple[str, ...], int]:
         return ("forest",), int(view.shape[0])
     n_trees = 0
     for i, op in enumerate(_ops(data)):
-        if STEPS[op - _FIRST_STEP] == "trees":
+        if STEPS[op - _FIRST_STEP] in {"trees", "trees_small"}:
             at = _STEP.unpack_from(data, _HEADER.size + i * _STEP.size)[7]
             n_trees += struct.unpack_from("<I", data, at)[0]
     return tuple(STEPS[op - _FIRST_STEP] for op in _ops(data)), n_trees

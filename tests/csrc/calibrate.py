@@ -120,8 +120,8 @@ def _nested(rows: Sequence[Sequence[str]]) -> str:
     return "{" + ", ".join("{" + (", ".join(row) or "0") + "}" for row in rows) + "}"
 
 
-def of_model(each: op.Model) -> str:
-    return firmware._lines("_Alignas(8) static const unsigned char bytes", map(str, erm_bytes(each))) + MODEL
+def of_model(data: bytes) -> str:
+    return firmware._lines("_Alignas(8) static const unsigned char bytes", map(str, data)) + MODEL
 
 
 def of_stream(each: Program, classes: int, *, bins: bool) -> str:
@@ -168,8 +168,9 @@ def record_cases() -> dict[int, tuple[Program, Program]]:
 # ---- models: a step alone
 
 
-def model_cases() -> list[op.Model]:
-    return [_one(what, n, m) for what, n, m in (*_matrices(), *_vectors(), *_trees())]
+def model_cases() -> list[bytes]:
+    fast = [erm_bytes(_one(what, n, m)) for what, n, m in (*_matrices(), *_vectors(), *_trees())]
+    return fast + [erm_bytes(_one(what, n, m), "small") for what, n, m in _trees()]
 
 
 def _one(what: op.Op, n: int, m: int) -> op.Model:
@@ -221,7 +222,7 @@ def _vectors() -> list[tuple[op.Op, int, int]]:
 
 def _trees() -> list[tuple[op.Op, int, int]]:
     found: list[tuple[op.Op, int, int]] = []
-    for n_trees, depth, width in ((8, 3, 1), (40, 6, 1), (12, 6, 3), (3, 5, 2), (13, 2, 4)):
+    for n_trees, depth, width in ((8, 3, 1), (40, 6, 1), (12, 6, 3), (3, 5, 2), (13, 2, 4), (24, 4, 5)):
         trees = tuple(_perfect(depth, width, seed) for seed in range(n_trees))
         for is_float32 in (False, True):
             what = op.Trees(trees=trees, column=(0,) * n_trees, base=np.zeros(width), is_float32=is_float32)
@@ -255,11 +256,12 @@ def _perfect(depth: int, width: int, seed: int) -> Tree:
     )
 
 
-def step_fits(models: Sequence[op.Model], counts: Sequence[float]) -> dict[str, tuple[float, ...]]:
+def step_fits(models: Sequence[bytes], counts: Sequence[float]) -> dict[str, tuple[float, ...]]:
     """Kind of step -> instructions of each unit of its work, and those of a run under ""."""
     row = np.frombuffer(_row(), np.float32)
-    works = [work_of(erm_bytes(each), [row[: each.n_features].tolist()]) for each in models]
-    run = [(1.0, float(each.n_features)) for each in models]
+    n_features = [native.Model(each).n_features for each in models]
+    works = [work_of(each, [row[:n].tolist()]) for each, n in zip(models, n_features, strict=True)]
+    run = [(1.0, float(n)) for n in n_features]
     picks = [i for i, work in enumerate(works) if work[0].kind == "pick"]
     columns = [(*run[i], works[i][0].units[2]) for i in picks]
     once, feature, value = fit(columns, [counts[i] for i in picks])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cloud_trainer.export import steps as op
-from cloud_trainer.export.erm import LAYOUT, erm_bytes
+from cloud_trainer.export.erm import LAYOUT, LAYOUTS, erm_bytes
 from cloud_trainer.export.interpret import MEANING, interpret
 from cloud_trainer.export.native_forms import model_of
 from cloud_trainer.export.trees import Tree
@@ -62,6 +62,7 @@ def test_same_estimator_gives_the_same_bytes(name: str) -> None:
 def test_every_operation_has_a_number_and_a_meaning() -> None:
     assert set(LAYOUT) == set(MEANING)
     assert sorted(number for number, _ in LAYOUT.values()) == list(range(3000, 3016))
+    assert {number for layout in LAYOUTS.values() for number, _ in layout.values()} == {3016}
 
 
 def test_a_trees_section_is_as_the_format_says() -> None:
