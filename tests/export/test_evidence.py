@@ -6,7 +6,7 @@ import pytest
 
 from cloud_trainer.estimators import ESTIMATORS
 from cloud_trainer.export import rows
-from tools.evidence import HEAD, PATH, Case, cases, lines_of, measured
+from tools.evidence import HEAD, INTRO, PATH, Case, cases, lines_of, measured
 
 SMALL = [case for case in cases() if case.where != "digits" or case.task == "clusters"]
 
@@ -30,6 +30,7 @@ def written() -> list[list[str]]:
 
 
 def test_the_page_has_every_case_and_no_label_that_differs() -> None:
+    assert PATH.read_text(encoding="utf-8").startswith(INTRO)
     head, _, *lines = written()
     assert tuple(head) == HEAD
     assert {(line[0], line[1]) for line in lines} == {(case.where, case.title) for case in cases()}
