@@ -16,7 +16,6 @@ from __future__ import annotations
 import ctypes
 import tempfile
 import warnings
-from array import array
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -44,11 +43,11 @@ def case(channels: int, window: int) -> tuple[Program, Any]:
     return program, np.random.default_rng(1).standard_normal((window, channels)).astype(np.float32)
 
 
-def window_through(program: Program, frames: Any) -> Callable[[], array[float]]:
+def window_through(program: Program, frames: Any) -> Callable[[], memoryview[float]]:
     """One window through a stream, its features ready."""
     stream = native.Stream(program, Policy(thresholds_ppm=(0,)))
 
-    def one_window() -> array[float]:
+    def one_window() -> memoryview[float]:
         stream.step(frames, 0, len(frames))
         stream.decide((1.0,))
         return stream.features

@@ -7,6 +7,7 @@ library is not found, and for batches, through the package.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -164,21 +165,35 @@ class PackageSession:
         self._options.log_severity_level = 4  # as of the session
 
 
+WHEELS = ("x86_64", "amd64", "aarch64", "arm64")
+"""Machines that onnxruntime has wheels for, with glibc 2.28 or newer, on Windows and on a Mac."""
+
+
+def _way_out() -> str:
+    import platform
+
+    machine, is_musl = platform.machine(), sys.platform == "linux" and platform.libc_ver()[0] != "glibc"
+    if machine.lower() in WHEELS and not is_musl:
+        return "pip install edgeloop[onnx], or export a model that has a native form"
+    return (
+        f"there is none for {machine}{' with musl' if is_musl else ''}: export a model that has a native form, "
+        "as trees, linear models and networks do"
+    )
+
+
 def _loaded(data: bytes) -> tuple[Any, Any, Any]:
     """(numpy, onnxruntime, session)."""
     try:
         import numpy
         import onnxruntime as ort
     except ImportError as why:
-        raise ContractError(
-            f"this bundle needs onnxruntime, which is not installed ({why})",
-            hint="pip install edgeloop[onnx], or export a forest (native)",
-        ) from why
+        raise ContractError(f"this bundle needs onnxruntime, which is not installed ({why})", hint=_way_out()) from why
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what is wrong is raised
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False  # as by the C API: memory that grows, stays
     try:
         return numpy, ort, ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as why:  # onnxruntime's types have no common base

@@ -130,7 +130,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     # Exclusive: one owner, and the index of the log is plain memory instead of a shared file.
     db.execute("PRAGMA locking_mode=EXCLUSIVE")
     db.execute(f"PRAGMA page_size={PAGE_BYTES}")
-    db.execute("PRAGMA cache_size=-128")  # [KiB]: the device's memory is small, the spool is written once
+    db.execute("PRAGMA cache_size=-512")  # [KiB]: the device's memory is small, the spool is written once
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
     version = db.execute("PRAGMA user_version").fetchone()[0]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -102,15 +103,34 @@ def test_an_engine_says_what_it_runs(case: tuple[Run, Bundle]) -> None:
     assert program_of(bundle).digest == bundle.manifest.program_digest
 
 
-def test_a_missing_onnxruntime_is_named_with_both_ways_out(
-    bundles: dict[str, tuple[Run, Path]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("machine", "libc", "hint"),
+    [
+        ("x86_64", "glibc", "pip install edgeloop[onnx], or export a model that has a native form"),
+        ("aarch64", "glibc", "pip install edgeloop[onnx], or export a model that has a native form"),
+        ("x86_64", "", "there is none for x86_64 with musl: export a model that has a native form"),
+        ("armv7l", "glibc", "there is none for armv7l: export a model that has a native form"),
+        ("riscv64", "glibc", "there is none for riscv64: export a model that has a native form"),
+    ],
+)
+def test_a_missing_onnxruntime_is_named_with_the_way_out(
+    bundles: dict[str, tuple[Run, Path]], monkeypatch: pytest.MonkeyPatch, machine: str, libc: str, hint: str
 ) -> None:
-    bundle = load_bundle(bundles["logistic"][1])
+    """Neither its library nor its package is there: a native bundle runs all the same."""
+    bundle, native_bundle = load_bundle(bundles["logistic"][1]), load_bundle(bundles["native"][1])
+    frames, _ = signal(5, 600)
+    before = decide_all(native_bundle, frames.data)
+    monkeypatch.setattr(native, "ort_library", lambda: None)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "libc_ver", lambda: (libc, ""))
+    monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(ContractError, match="this bundle needs onnxruntime, which is not installed") as caught:
         open_engine(bundle)
-    assert caught.value.hint == "pip install edgeloop[onnx], or export a forest (native)"
-    assert open_engine(load_bundle(bundles["native"][1])).name == "native"
+    assert caught.value.hint.startswith(hint)
+    engine = open_engine(native_bundle)
+    assert (engine.name, engine.why.rsplit(maxsplit=3)[1:]) == ("native", ["in", "the", "core"])
+    assert decide_all(native_bundle, frames.data) == before
 
 
 def test_a_native_bundle_decides_without_numpy(bundles: dict[str, tuple[Run, Path]]) -> None:
