@@ -322,7 +322,7 @@ def measure(target: Target, host: Mapping[str, Sequence[float]] | None, out: Pat
     entry = {
         "frames": frames,
         "record": round(counts["records"][2 * value] / base["records"][2 * value], 3),
-        "operators": {key: value for key, value in (ratio | rows).items() if value != 1.0},
+        "operators": ratio | rows if host else {},
         "stream": fit(units, [max(net, 1.0) for net in nets]),
         "steps": step_fits(models, counts["models"]),
     }
