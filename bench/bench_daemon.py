@@ -34,7 +34,7 @@ from tests.spool.common import until
 from tests.transport.mosquitto import EXECUTABLE, Mosquitto
 from tests.transport.test_tls import Authority
 
-N_WINDOWS, RUNS, STARTS = 100, 5, 21
+N_WINDOWS, RUNS, STARTS = 100, 5, 11
 SOURCE = "stdin format=f32 columns=" + ",".join(f"c{i}" for i in range(CHANNELS))
 BY_PACKAGE = "import edge_runtime.native as n; n.ort_library = lambda: None; "
 
