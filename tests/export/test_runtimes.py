@@ -40,11 +40,21 @@ def declared(data: bytes) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("estimator", [RandomForestClassifier(5, random_state=0), network(8)], ids=["trees", "network"])
-def test_no_model_declares_more_than_its_runtime_reads(estimator: Any, runtime: str, tmp_path: Path) -> None:
-    exported = made(estimator, tmp_path, runtime=runtime)
+@pytest.mark.parametrize(
+    ("estimator", "precision", "names"),
+    [
+        (RandomForestClassifier(5, random_state=0), "auto", ["model.onnx"]),
+        (network(32), "int8", ["model.onnx", "model.int8.onnx"]),
+    ],
+    ids=["trees", "network"],
+)
+def test_no_model_declares_more_than_its_runtime_reads(
+    estimator: Any, precision: str, names: list[str], runtime: str, tmp_path: Path
+) -> None:
+    exported = made(estimator, tmp_path, runtime=runtime, precision=precision)
     members = load_bundle(exported.path).members
-    for name in [name for name in members if name.endswith(".onnx")]:
+    assert [name for name in members if name.endswith(".onnx")] == names
+    for name in names:
         assert all(have <= most for have, most in zip(declared(members[name]), versions_of(runtime), strict=True))
     assert exported.why["onnx"] == f"model.onnx: for onnxruntime {runtime} and later"
 
