@@ -1,6 +1,9 @@
 /* er_model_int8.c - `quantise` and `dense8`: layers of uint8 with the bits of onnxruntime's
  * QuantizeLinear and QGemm (com.microsoft), which round half to even. */
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "er_model.h"
 
@@ -29,11 +32,23 @@ static int quantise_ok(const er_model_step *s, const void *constants)
     return s->n == s->m && s->bytes == sizeof *k && scale_ok(k->scale) && k->zero <= 255;
 }
 
+enum { AT_ONCE = 64 };
+
+/* In pieces: a loop over floats alone divides twice as many at once as one that meets doubles. */
 static void quantise_run(const er_call *c)
 {
     const scale k = *(const scale *)c->constants;
-    for (uint32_t i = 0; i < c->step->n; i++)
-        c->to[i] = (double)rounded((float)c->from[i] / k.scale, (float)k.zero);
+    const float zero = (float)k.zero;
+    float v[AT_ONCE];
+    int32_t q[AT_ONCE];
+    for (uint32_t at = 0; at < c->step->n; at += AT_ONCE) {
+        const uint32_t left = c->step->n - at, n = left < AT_ONCE ? left : AT_ONCE;
+        const double *from = c->from + at;
+        double *to = c->to + at; /* may be where it reads */
+        for (uint32_t i = 0; i < n; i++) v[i] = (float)from[i];
+        for (uint32_t i = 0; i < n; i++) q[i] = rounded(v[i] / k.scale, zero);
+        for (uint32_t i = 0; i < n; i++) to[i] = (double)q[i];
+    }
 }
 
 const er_step_kernel er_step_quantise = {0, 0, 1, quantise_ok, NULL, quantise_run};
@@ -97,37 +112,45 @@ static int32_t shifted(const er_call *c, int32_t zero, int16_t *restrict x)
     return sum;
 }
 
-/* sum[2] <- two rows of weights, n a multiple of 16. Products of 16 bits are added in pairs, by one
- * instruction on x86 and ARM, if the loop has the shape that the compiler knows; the sums are
- * exact, so both shapes are one meaning. A value read once is used twice. */
-#ifdef __clang__
-static int32_t dot(const int16_t *restrict x, const uint8_t *restrict w, uint32_t n)
+/* acc[4] <- four rows of weights, n a multiple of 16. The sums are exact in any order, so both
+ * shapes are one meaning: x86 multiplies 16 bits and adds pairs in one instruction, which no
+ * compiler is sure to find; elsewhere compilers know the plain loop. */
+#ifdef __SSE2__
+static inline __m128i products(__m128i sum, __m128i low, __m128i high, const uint8_t *w)
 {
-    int32_t a[8] = {0};
-    for (uint32_t i = 0; i + LANES <= n; i += LANES)
-        for (uint32_t k = 0; k < 8; k++)
-            a[k] += x[i + k] * (int16_t)w[i + k] + x[i + k + 8] * (int16_t)w[i + k + 8];
-    return a[0] + a[1] + a[2] + a[3] + a[4] + a[5] + a[6] + a[7];
+    const __m128i bytes = _mm_loadu_si128((const void *)w), zero = _mm_setzero_si128();
+    sum = _mm_add_epi32(sum, _mm_madd_epi16(low, _mm_unpacklo_epi8(bytes, zero)));
+    return _mm_add_epi32(sum, _mm_madd_epi16(high, _mm_unpackhi_epi8(bytes, zero)));
 }
 
-static void two_dots(const int16_t *restrict x, const uint8_t *restrict first,
-                     const uint8_t *restrict second, uint32_t n, int32_t *restrict sum)
+static void four_dots(const int16_t *restrict x, const uint8_t *const *w, uint32_t n,
+                      int32_t *restrict acc)
 {
-    sum[0] = dot(x, first, n);
-    sum[1] = dot(x, second, n);
+    __m128i a = _mm_setzero_si128(), b = a, c = a, d = a;
+    for (uint32_t i = 0; i < n; i += LANES) {
+        const __m128i low = _mm_loadu_si128((const void *)(x + i));
+        const __m128i high = _mm_loadu_si128((const void *)(x + i + 8));
+        a = products(a, low, high, w[0] + i);
+        b = products(b, low, high, w[1] + i);
+        c = products(c, low, high, w[2] + i);
+        d = products(d, low, high, w[3] + i);
+    }
+    const __m128i ab = _mm_add_epi32(_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
+    const __m128i cd = _mm_add_epi32(_mm_unpacklo_epi32(c, d), _mm_unpackhi_epi32(c, d));
+    _mm_storeu_si128((void *)acc,
+                     _mm_add_epi32(_mm_unpacklo_epi64(ab, cd), _mm_unpackhi_epi64(ab, cd)));
 }
 #else
-static void two_dots(const int16_t *restrict x, const uint8_t *restrict first,
-                     const uint8_t *restrict second, uint32_t n, int32_t *restrict sum)
+static void four_dots(const int16_t *restrict x, const uint8_t *const *w, uint32_t n,
+                      int32_t *restrict acc)
 {
-    int32_t a = 0, b = 0;
     n &= ~15u; /* what it is, so that no rest is thought of */
-    for (uint32_t i = 0; i < n; i++) {
-        a += x[i] * (int16_t)first[i];
-        b += x[i] * (int16_t)second[i];
+    for (uint32_t r = 0; r < 4; r++) {
+        const uint8_t *restrict row = w[r];
+        int32_t sum = 0;
+        for (uint32_t i = 0; i < n; i++) sum += x[i] * (int16_t)row[i];
+        acc[r] = sum;
     }
-    sum[0] = a;
-    sum[1] = b;
 }
 #endif
 
@@ -139,18 +162,23 @@ static void dense8_run(const er_call *c)
     int16_t *x = c->work;
     int32_t *acc = (int32_t *)(void *)(x + n);
     const int32_t sum = shifted(c, (int32_t)l.x.zero, x);
-    for (uint32_t j = 0; j < m; j += 2) { /* a last odd row is taken twice: acc has room */
-        const uint8_t *w = l.weights + (size_t)j * n;
-        two_dots(x, w, j + 1 < m ? w + n : w, n, acc + j);
+    for (uint32_t j = 0; j < m;
+         j += 4) { /* the last row stands for what is missing: acc has room */
+        const uint8_t *w[4];
+        for (uint32_t r = 0; r < 4; r++) w[r] = l.weights + (size_t)(j + r < m ? j + r : m - 1) * n;
+        four_dots(x, w, n, acc + j);
     }
     for (uint32_t j = 0; j < m; j++) acc[j] += l.bias[j] - l.zero_w[j] * sum;
-    if (s->variant)
+    double *restrict to = c->to;
+    if (s->variant) {
         for (uint32_t j = 0; j < m; j++)
-            c->to[j] = (double)rounded((float)acc[j] * (l.x.scale * l.scale_w[j] / l.y.scale),
-                                       (float)l.y.zero);
-    else
+            acc[j] =
+                rounded((float)acc[j] * (l.x.scale * l.scale_w[j] / l.y.scale), (float)l.y.zero);
+        for (uint32_t j = 0; j < m; j++) to[j] = (double)acc[j];
+    } else {
         for (uint32_t j = 0; j < m; j++)
-            c->to[j] = (double)((float)acc[j] * (l.x.scale * l.scale_w[j]));
+            to[j] = (double)((float)acc[j] * (l.x.scale * l.scale_w[j]));
+    }
 }
 
 const er_step_kernel er_step_dense8 = {0, 1, 0, dense8_ok, dense8_work, dense8_run};

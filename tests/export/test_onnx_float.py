@@ -134,3 +134,25 @@ def test_an_estimator_without_export_is_refused_by_name() -> None:
 
     with pytest.raises(ContractError, match="Odd: skl2onnx cannot convert it"):
         float_model(Odd(), n_features=3)
+
+
+def test_layers_of_a_network_are_one_node_each_and_nothing_is_cast_to_what_it_is() -> None:
+    """Devices run with the optimiser off: what it would join is joined here."""
+    x, y = digits(10)
+    model = MLPClassifier((16, 8), max_iter=60, random_state=0).fit(x[::2].astype(np.float64), y[::2])
+    kinds = [one.op_type for one in float_model(model, n_features=64)[0].graph.node]
+    assert kinds == ["Gemm", "Relu", "Gemm", "Relu", "Gemm", "Softmax"]
+
+
+def test_a_product_that_two_nodes_read_stays() -> None:
+    """The planted shape: joining the Add would take the product away from the other reader."""
+    constants = {"w": np.eye(3, dtype=np.float32), "b": np.ones((1, 3), np.float32)}
+    nodes = [
+        graph.node("MatMul", ["features", "w"], ["product"]),
+        graph.node("Add", ["product", "b"], ["sum"]),
+        graph.node("Mul", ["product", "sum"], ["scores"]),
+    ]
+    raw = graph.model_of(nodes, constants, n_features=3, n_scores=3, score_type=graph.FLOAT)
+    assert [one.op_type for one in graph.tidy(raw, 3).graph.node] == ["MatMul", "Add", "Mul"]
+    row = np.array([[1, 2, 3]], np.float32)
+    assert np.array_equal(run_model(graph.tidy(raw, 3), row, 3), [[2, 6, 12]])
