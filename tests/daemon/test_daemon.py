@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -329,14 +330,13 @@ def test_decisions_come_by_a_unix_socket(rig: Rig) -> None:
     rig.write(speed=60.0, decisions=["unix:m.sock"])
     process = rig.start()
     path = rig.folder / "m.sock"
-    assert until(path.exists)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as reader:
-        reader.connect(str(path))
+        assert until(lambda: reader.connect_ex(str(path)) in {0, errno.EISCONN})  # it is there before it listens
         with reader.makefile("r") as lines:
             windows = [json.loads(line)["window"] for line in lines]  # to the end of the daemon
     assert process.wait(60) == 0
     assert windows == list(range(windows[0], windows_of(2000)))
-    assert len(windows) > 100
+    assert len(windows) > 10  # how many went by before this process came to connect is the machine's matter
     assert not path.exists()
 
 
