@@ -61,6 +61,7 @@ else:
             given = {name: own.pop(name, _NOTHING) for name in names}
             fields = {name: one if isinstance(one, _Field) else _Field(one) for name, one in given.items()}
             more = {"__slots__": tuple(names), "__match_args__": (), "_given": fields, "_is_kw_only": kw_only}
+            more |= {"_annotated": names}  # a class of it without fields of its own has no annotations
             more |= {"__qualname__": cls.__qualname__, "__hash__": None}
             return type(cls)(cls.__name__, cls.__bases__, _COMMON | more | (_FROZEN if frozen else {}) | own)
 
@@ -78,7 +79,8 @@ def replace(value: T, **changes: Any) -> T:
 
 def items_of(value: object) -> dict[str, Any]:
     """The fields of *value* by name, as they are."""
-    return {name: getattr(value, name) for name in type(value).__annotations__}
+    kind: Any = type(value)
+    return {name: getattr(value, name) for name in getattr(kind, "_annotated", None) or kind.__annotations__}
 
 
 def required(kind: type[Any]) -> tuple[str, ...]:
@@ -113,7 +115,7 @@ class _Fields:
             more = {} if one.default is _NOTHING else {"default": one.default}
             more |= {"default_factory": one.factory} if one.factory else {}
             hashed = None if one.is_hashed else False
-            items.append((name, cls.__annotations__[name], dataclasses.field(hash=hashed, kw_only=True, **more)))
+            items.append((name, cls._annotated[name], dataclasses.field(hash=hashed, kw_only=True, **more)))
         made: Any = dataclasses.make_dataclass(cls.__name__, items, eq=False)
         found: dict[str, Any] = made.__dataclass_fields__
         return found

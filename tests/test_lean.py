@@ -156,3 +156,18 @@ def test_a_named_tuple_is_one_of_typing() -> None:
 @given(st.binary(max_size=300))
 def test_the_hash_is_sha256(data: bytes) -> None:
     assert lean.sha256(data).hexdigest() == hashlib.sha256(data).hexdigest()
+
+
+def test_a_class_of_one_without_fields_of_its_own_has_its_fields() -> None:
+    """Dask asks `dataclasses` about a feature program, which is a program and shows itself."""
+    frozen = made_by(lean.dataclass, lean.field)[0]
+
+    class Shown(frozen):  # type: ignore[misc,valid-type]
+        pass
+
+    one = Shown(a=3, c={"k": 1})
+    assert lean.items_of(one) == {"a": 3, "b": "x", "c": {"k": 1}}
+    again = lean.replace(one, b="y")
+    assert isinstance(again, Shown)
+    assert (again.a, again.b) == (3, "y")
+    assert [each.name for each in dataclasses.fields(one)] == ["a", "b", "c"]

@@ -44,7 +44,7 @@ def _energies(w: Window, mels: int, frame: int, hop: int) -> tuple[Values, Value
     off = 5e-7 * np.sqrt(np.sum(frames**2, axis=1, keepdims=True))
     weights = triangles(mels, frame, w.rate_hz).T
     energy = size**2 @ weights
-    return energy, (2 * size * off + off**2) @ weights + 2e-6 * energy + 1e-37
+    return energy, (2 * size * off + off**2) @ weights + 4e-6 * energy + 1e-37
 
 
 def _mel_error(w: Window, band: float, mels: float, frame: float, hop: float) -> float:
