@@ -3,7 +3,7 @@
 A frame is tapered (Hann, periodic; its mean stays in), X its plain DFT. Triangles stand on Slaney's mel scale from 0 to
 rate/2, each of area 1 (Auditory Toolbox, 1998). A window holds 1 + (n - frame) // hop frames.
 
-Tolerances: a bin of a float32 transform is off by at most 5e-7 of the root of the frame's tapered energy.
+Tolerances: a bin of a float32 transform is off by at most 2e-6 of the root of the frame's tapered energy.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _energies(w: Window, mels: int, frame: int, hop: int) -> tuple[Values, Value
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frame) / frame)
     frames = np.stack([w.x[i * hop : i * hop + frame] for i in range(n)]) * hann
     size = np.abs(np.fft.rfft(frames))
-    off = 5e-7 * np.sqrt(np.sum(frames**2, axis=1, keepdims=True))
+    off = 2e-6 * np.sqrt(np.sum(frames**2, axis=1, keepdims=True))
     weights = triangles(mels, frame, w.rate_hz).T
     energy = size**2 @ weights
     return energy, (2 * size * off + off**2) @ weights + 4e-6 * energy + 1e-37
