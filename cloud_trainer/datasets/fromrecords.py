@@ -54,13 +54,15 @@ def read_labels(path: Path) -> list[RecordLabel]:
 
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-            head = rows[0].keys() if rows else ()
+            reader = csv.DictReader(file)
+            rows, head = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError) as why:
         raise UsageError(f"labels {path}: {why}", hint="name a CSV file in UTF-8") from why
     for column in COLUMNS:
         if column not in head:
             raise ContractError(f"{path}: no column {column!r}", hint=f"there are: {', '.join(head) or 'none'}")
+    if not rows:
+        raise ContractError(f"{path}: no line below its head", hint="fill in some labels")
     found: dict[tuple[str, int, int], RecordLabel] = {}
     for line, row in enumerate(rows, 2):
         record = RecordId.parse(row["record"] or "")

@@ -57,7 +57,7 @@ def test_labelled_records_are_frozen_on_top_of_a_version(ws: Workspace, tmp_path
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
-        ("record,label\n", ContractError, "no column 'record'"),
+        ("record,label\n", ContractError, "no line below its head"),
         ("record,other\nx:1:1,a\n", ContractError, "no column 'label'"),
         (f"record,label\n{name(FIRST)},\n", ContractError, "line 2: the label of .* is empty"),
         (f"record,label\n{name(FIRST)},a\n{name(FIRST)},b\n", ContractError, "line 3: .* stands twice"),

@@ -108,3 +108,14 @@ def test_a_bad_line_stores_nothing(tmp_path: Path) -> None:
         import_labels(field.ws, sheet)
     assert of_bundles(field.ws) == []
     assert call("labels", "show", "-w", field.ws.root) == "no labels of records yet\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a,b\n", "no column 'record'"), ("record,label\n", "no line below its head")]
+)
+def test_a_sheet_without_lines_is_told_by_its_head(text: str, said: str, tmp_path: Path) -> None:
+    sheet = tmp_path / "l.csv"
+    sheet.write_text(text, encoding="utf-8")
+    with pytest.raises(ContractError, match=said) as why:
+        import_labels(Workspace(tmp_path / "ws"), sheet)
+    assert "none" not in why.value.hint
