@@ -32,7 +32,8 @@ def test_both_builds_use_one_recipe() -> None:
 def test_the_core_uses_no_allocation_and_no_libm() -> None:
     allowed = {"<float.h>", "<stddef.h>", "<stdint.h>", "<string.h>"}
     for path in CSRC.glob("er*.[ch]"):
-        text = path.read_text()
+        # SSE2's instructions are asked for only where the compiler has them
+        text = path.read_text().replace("#ifdef __SSE2__\n#include <emmintrin.h>\n#endif\n", "")
         assert set(re.findall(r"#include (<.*?>)", text)) <= allowed, path.name
         assert not re.search(r"\b(malloc|calloc|realloc|free|printf|assert)\(", text), path.name
 
