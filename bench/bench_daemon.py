@@ -26,7 +26,7 @@ from cloud_trainer.rollout.keys import public_keys, signer
 from edge_runtime.contract import topics
 from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.event import Event
-from edge_runtime.contract.records import RecordBatch
+from edge_runtime.contract.packed import read_records
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.daemon.service import TRIM_S
 from tests.daemon.rig import KEYS
@@ -177,7 +177,7 @@ class Device:
         return client
 
 
-READERS = {"rec": RecordBatch.from_bytes, "sum": SummaryBatch.from_bytes, "ev": Event.from_bytes}
+READERS = {"rec": read_records, "sum": SummaryBatch.from_bytes, "ev": Event.from_bytes}
 
 
 def acknowledged(client: Any, message: Any) -> str:

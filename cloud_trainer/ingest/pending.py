@@ -17,6 +17,7 @@ from edge_runtime.contract import topics
 from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.birth import Birth, State
 from edge_runtime.contract.event import Event
+from edge_runtime.contract.packed import read_records
 from edge_runtime.contract.records import REASONS, RecordBatch
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.errors import ContractError
@@ -72,7 +73,7 @@ class Pending:
 
     def _decode(self, topic: topics.Topic, payload: bytes, now_ms: int) -> None:
         if topic.leaf == "rec":
-            self._records(topic, RecordBatch.from_bytes(payload), now_ms)
+            self._records(topic, read_records(payload), now_ms)
         elif topic.leaf == "sum":
             self._summary(topic, SummaryBatch.from_bytes(payload), now_ms)
         elif topic.leaf == "ev":

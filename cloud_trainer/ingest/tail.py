@@ -11,7 +11,7 @@ import math
 import queue
 import re
 from array import array
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from cloud_trainer.section import did_you_mean
@@ -19,15 +19,16 @@ from edge_runtime.contract import topics
 from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.birth import Birth, State
 from edge_runtime.contract.event import Event
-from edge_runtime.contract.records import RecordBatch
+from edge_runtime.contract.packed import read_records
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.errors import ContractError, TransportError, UsageError
 
 if TYPE_CHECKING:
     from cloud_trainer.workspace import Workspace
 
-DOCUMENTS: dict[str, Any] = {
-    "rec": RecordBatch, "sum": SummaryBatch, "ev": Event, "birth": Birth, "state": State, "ack": Ack,
+DOCUMENTS: dict[str, Callable[[bytes], Any]] = {
+    "rec": read_records, "sum": SummaryBatch.from_bytes, "ev": Event.from_bytes, "birth": Birth.from_bytes,
+    "state": State.from_bytes, "ack": Ack.from_bytes,
 }  # fmt: skip
 _LEVEL = r"(?:\+|[^+#/\0]*)"
 _FILTER = re.compile(rf"(?!\Z)(?:{_LEVEL}/)*(?:#|{_LEVEL})")
@@ -77,7 +78,7 @@ def line(topic: str, payload: bytes) -> str:
     try:
         leaf = topics.parse(topic).leaf
         if leaf in DOCUMENTS:
-            return _dumps({"topic": topic, leaf: dataclasses.asdict(DOCUMENTS[leaf].from_bytes(payload))})
+            return _dumps({"topic": topic, leaf: dataclasses.asdict(DOCUMENTS[leaf](payload))})
     except ContractError as why:
         return _dumps({"topic": topic, "error": str(why), "bytes": payload})
     return _dumps({"topic": topic, "text": _text(payload)})

@@ -8,7 +8,7 @@
 // In lines of JSON, what a JSON number cannot hold is text: integers that may pass 2^53-1, "NaN", "Infinity", "-Infinity", "-0".
 
 import { Bytes, ContractError, fromCbor, fromJson, need } from "./bytes.mjs";
-import { FILES, MESSAGES, byRow, known } from "./documents.mjs";
+import { FILES, MESSAGES, byRow, known, unpacked } from "./documents.mjs";
 
 // One document; of this kind alone where one is told. Fields that a newer minor number added are kept as they are.
 export function decode(bytes, kind) {
@@ -38,6 +38,11 @@ const ROWS = {
       time_ms: d.time_ms + d.times_ms[i], label: d.labels[i], vote: d.votes[i], reason: d.reasons[i],
       probability: d.probabilities[i], latency_us: d.latencies_us[i], features: cut(d.features, d.n_features, i),
       scores: cut(d.scores, d.n_scores, i),
+    }));
+  },
+  packed({ device, stream, epoch, bundle, program, clock, ...d }) {
+    return unpacked(d).map(({ seq, window, time_ms, ...row }) => ({
+      kind: "records", device, stream, epoch, seq, bundle, program, clock, window, time_ms: Number(time_ms), ...row,
     }));
   },
   summary({ kind, device, stream, epoch, seq, bundle, program, period, ...d }) {

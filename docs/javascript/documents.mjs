@@ -86,6 +86,27 @@ const long = (v, where, n, ...names) => {
 };
 const ascending = (values, where) => values.forEach((x, i) => need(!(x <= values[i - 1]), where, "ascending values", values));
 
+const short = (v, where, n, name) => {
+  need(v[name].length === 1 || v[name].length === n, `${where}.${name}`, `1 or ${n} values`, v[name].length);
+};
+
+// The rows of a packed batch, times as BigInt.
+export function unpacked(d) {
+  const at = (values, i) => values[values.length === 1 ? 0 : i];
+  const cut = (values, i) => values.slice((i * values.length) / d.n, ((i + 1) * values.length) / d.n);
+  const rows = [];
+  for (let i = 0, ahead = 0n; i < d.n; ahead += i + 1 < d.n ? at(d.skip, i) : 0n, i++) {
+    const label = Math.floor(at(d.said, i) / 3) - 1;
+    rows.push({
+      seq: d.seq + BigInt(i), window: d.window + ahead,
+      time_ms: BigInt(d.time_ms) + (d.step_us * ahead) / 1000n + at(d.rest_ms, i), label,
+      vote: label + at(d.vote, i), reason: at(d.said, i) % 3, probability: at(d.p, i), latency_us: at(d.us, i),
+      features: cut(d.x, i), scores: cut(d.y, i),
+    });
+  }
+  return rows;
+}
+
 // ---- messages (CBOR)
 
 const epoch = int(0n, U64);
@@ -113,6 +134,23 @@ export const MESSAGES = {
     long(d, where, n * d.n_scores, "scores");
     need(d.window + most(d.windows) <= I63, `${where}.windows`, `sums with ${d.window} up to 2^63-1`, most(d.windows));
     need(d.time_ms + most(d.times_ms) <= SAFE, `${where}.times_ms`, `sums with ${d.time_ms} up to 2^53-1`, most(d.times_ms));
+  }],
+  packed: [{
+    ...header, n: int(1n, 1024n), seq: int(1n, I63 - 1024n), clock, window, skip: integers(0n, I63), time_ms: int(-SAFE, SAFE),
+    step_us: window, rest_ms: integers(-(2n ** 63n), U64), said: integers(0n, 194n), vote: integers(-64n, 64n), p: shares,
+    us: counts, x: floats, y: floats,
+  }, (d, where) => {
+    for (const name of ["rest_ms", "said", "vote", "p", "us"]) short(d, where, d.n, name);
+    short(d, where, d.n - 1, "skip");
+    for (const [name, most] of [["x", 1024], ["y", 64]]) {
+      const width = d[name].length / d.n;
+      need(Number.isInteger(width) && width >= 1 && width <= most, `${where}.${name}`, `1..${most} values a row`, width);
+    }
+    for (const row of unpacked(d)) {
+      need(row.window <= I63, `${where}.skip`, "windows up to 2^63-1", row.window);
+      need(row.time_ms >= 0n && row.time_ms <= SAFE, `${where}.rest_ms`, "times 0..2^53-1", row.time_ms);
+      need(row.vote >= -1 && row.vote <= 63, `${where}.vote`, "votes -1..63", row.vote);
+    }
   }],
   summary: [{
     ...header, seq, period: window, start_ms: time, end_ms: time, clock, first_window: window, last_window: window,

@@ -22,6 +22,7 @@ U64: Final = 2**64 - 1
 TAGS: Final = {"B": 64, "H": 69, "I": 70, "Q": 71, "b": 72, "h": 77, "i": 78, "q": 79, "f": 85, "d": 86}
 """`array.array` typecode -> RFC 8746 tag, little endian; e.g. 70 is uint32, 85 is float32."""
 CODES: Final = {tag: code for code, tag in TAGS.items()}
+_NARROWEST_FIRST: Final = "BHIQbhiq"  # an unsigned one takes no negative value
 _PREFIX: Final = {code: bytes((0xD8, tag)) for code, tag in TAGS.items()}
 
 _SIMPLE: Final[dict[object, bytes]] = {False: b"\xf4", True: b"\xf5", None: b"\xf6"}
@@ -60,16 +61,18 @@ def smallest(values: Sequence[int]) -> array[int]:
     Raises:
         ContractError: They fit neither 64-bit type.
     """
-    low, high = (min(values), max(values)) if values else (0, 0)
-    if low >= 0:
-        code = "B" if high < 2**8 else "H" if high < 2**16 else "I" if high < 2**32 else "Q"
-    else:
-        top = max(high, -low - 1)
-        code = "b" if top < 2**7 else "h" if top < 2**15 else "i" if top < 2**31 else "q"
-    try:
-        return array(code, values)
-    except OverflowError as error:
-        raise ContractError(f"cbor: {low}..{high} does not fit a 64-bit column") from error
+    for code in _NARROWEST_FIRST:
+        try:
+            return array(code, values)
+        except OverflowError:
+            continue
+    raise ContractError(f"cbor: {min(values)}..{max(values)} does not fit a 64-bit column")
+
+
+class Encoded(bytes):
+    """A value as `dumps` writes it, to stand where the value would."""
+
+    __slots__ = ()
 
 
 def _head(major: int, n: int) -> bytes:
@@ -148,7 +151,12 @@ def _typed(values: array[Any]) -> bytes:
         values = values[:]
         values.byteswap()
     raw = values.tobytes()
-    return prefix + _head(2, len(raw)) + raw
+    return prefix + _length(len(raw)) + raw
+
+
+@lru_cache(maxsize=256)
+def _length(n: int) -> bytes:
+    return _head(2, n)
 
 
 _LEAFS: Final[dict[type, Callable[[Any], bytes]]] = {
@@ -157,6 +165,7 @@ _LEAFS: Final[dict[type, Callable[[Any], bytes]]] = {
     int: _int,
     str: _text,
     bytes: lambda value: _head(2, len(value)) + value,
+    Encoded: lambda value: value,
     float: lambda value: struct.pack(">Bd", 0xFB, value),
     type(None): _SIMPLE.__getitem__,
 }

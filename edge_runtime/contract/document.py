@@ -25,7 +25,7 @@ def read_json(data: bytes, kind: str) -> dict[str, Any]:
     Raises:
         ContractError: Not JSON, another major or kind, or not the canonical spelling (RFC 8785).
     """
-    fields = _open(canonical.loads(data, what=kind), kind)
+    fields = opened(canonical.loads(data, what=kind), kind)
     given = {"kind": kind, "format": FORMAT} | fields
     if canonical.dumps(given) != bytes(data):
         raise ContractError(f"{kind}: bytes are not canonical JSON (RFC 8785)")
@@ -45,7 +45,7 @@ def read_cbor(data: bytes, kind: str) -> dict[str, Any]:
     """
     from edge_runtime.contract import cbor
 
-    return _open(cbor.loads(data, what=kind), kind)
+    return opened(cbor.loads(data, what=kind), kind)
 
 
 def write_cbor(kind: str, fields: dict[str, Any], extra: Mapping[str, Any]) -> bytes:
@@ -55,7 +55,12 @@ def write_cbor(kind: str, fields: dict[str, Any], extra: Mapping[str, Any]) -> b
     return cbor.dumps(_close(kind, fields, extra))
 
 
-def _open(value: object, kind: str) -> dict[str, Any]:
+def opened(value: object, kind: str) -> dict[str, Any]:
+    """Fields of the document `kind` that `value` is, taken out of their envelope, as `read_json`.
+
+    Raises:
+        ContractError: Another major or kind, or no document.
+    """
     if not isinstance(value, dict):
         raise wrong(kind, "object", value)
     version = value.pop("format", None)
@@ -74,7 +79,7 @@ def _open(value: object, kind: str) -> dict[str, Any]:
 
 
 def _close(kind: str, fields: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    clash = extra.keys() & (fields.keys() | {"kind"})
+    clash = extra and extra.keys() & (fields.keys() | {"kind"})
     if clash:
         raise ContractError(f"{kind}.extra: {min(clash)!r} is a field of format {FORMAT}")
     return {"format": FORMAT, "kind": kind, **fields, **extra}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from edge_runtime.contract import cbor
 from edge_runtime.contract.checks import U64, digest, ident, integer, raw_digest, take
 from edge_runtime.lean import Any, dataclass
 
@@ -36,14 +37,15 @@ class Header:
 
 @lru_cache(maxsize=64)
 def header_items(header: Header) -> dict[str, Any]:
-    """The wire fields of `header`; one object for equal headers, not to be changed."""
-    return {
+    """The wire fields of `header`, encoded; one object for equal headers, not to be changed."""
+    fields = {
         "device": header.device,
         "stream": header.stream,
         "epoch": header.epoch,
         "bundle": bytes.fromhex(header.bundle),
         "program": bytes.fromhex(header.program),
     }
+    return {name: cbor.Encoded(cbor.dumps(value)) for name, value in fields.items()}
 
 
 def take_header(fields: dict[str, Any], *, what: str) -> Header:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from array import array
 
+from edge_runtime.contract import cbor
 from edge_runtime.contract.cbor import smallest
 from edge_runtime.contract.checks import I63, SAFE, integer, integers, take, wrong
 from edge_runtime.contract.columns import CLOCKS, floats, offsets, rows, take_floats, take_ints, take_offsets
-from edge_runtime.contract.document import read_cbor, write_cbor
+from edge_runtime.contract.document import opened, write_cbor
 from edge_runtime.contract.header import Header, header_items, take_header
 from edge_runtime.lean import Any, Final, dataclass, field
 
@@ -124,8 +125,13 @@ class RecordBatch:
         Raises:
             ContractError: With the field, the value found and the value wanted.
         """
+        return cls.of(cbor.loads(data, what="records"))
+
+    @classmethod
+    def of(cls, value: object) -> RecordBatch:
+        """Take a decoded document; see `from_bytes`."""
         what = "records"
-        fields = read_cbor(data, what)
+        fields = opened(value, what)
         return cls(
             header=take_header(fields, what=what),
             first_seq=take(fields, "first_seq", int, what=what),

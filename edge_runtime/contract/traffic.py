@@ -9,7 +9,7 @@ import math
 from array import array
 
 from edge_runtime.contract.header import Header
-from edge_runtime.contract.records import RecordBatch
+from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.contract.summary import SummaryBatch, SummaryRow
 from edge_runtime.contract.topics import up
 from edge_runtime.lean import Final
@@ -76,9 +76,9 @@ def _sent(leaf: str, payload: bytes) -> int:
     return FRAMING + len(up(NAME, NAME, leaf, NAME)) + len(payload)
 
 
-def _records(header: Header, rows: int, n_features: int, n_labels: int, n_windows: int) -> RecordBatch:
+def _records(header: Header, rows: int, n_features: int, n_labels: int, n_windows: int) -> PackedBatch:
     windows = tuple(round(i * (n_windows - 1) / max(1, rows - 1)) for i in range(rows))
-    return RecordBatch(
+    return PackedBatch(
         header=header,
         first_seq=2**31,
         clock=1,

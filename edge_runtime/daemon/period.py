@@ -12,7 +12,7 @@ from array import array
 
 from edge_runtime.contract import cbor
 from edge_runtime.contract.header import Header
-from edge_runtime.contract.records import RecordBatch
+from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.contract.traffic import batch_rows, windows_of_period
 from edge_runtime.daemon.config import StreamConfig
@@ -94,7 +94,7 @@ class Period:
             for row in rows:
                 features.frombytes(row.features)
                 scores.frombytes(row.scores)
-            return RecordBatch(
+            return PackedBatch(
                 header=header,
                 first_seq=first_seq,
                 clock=clock,

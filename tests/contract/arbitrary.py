@@ -13,8 +13,10 @@ from edge_runtime.contract.birth import Birth, BirthStream, State
 from edge_runtime.contract.checks import I63, SAFE, U64
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.header import Header
+from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.summary import SummaryBatch, SummaryRow
+from edge_runtime.lean import items_of
 from tests.contract.samples import sha
 
 U32: Final = 2**32 - 1
@@ -77,6 +79,13 @@ def records(rng: random.Random) -> RecordBatch:
         n_features=n_features,
         n_scores=n_scores,
     )
+
+
+def packed(rng: random.Random) -> PackedBatch:
+    batch = records(rng)
+    same = {name: getattr(batch, name)[:1] * len(batch) for name in ("labels", "votes", "reasons", "probabilities")}
+    given = items_of(batch) | {"windows": tuple(sorted(batch.windows))} | (same if rng.random() < 0.5 else {})
+    return PackedBatch(**given)
 
 
 def summary_row(rng: random.Random) -> SummaryRow:
@@ -166,4 +175,4 @@ def ack(rng: random.Random) -> Ack:
     return Ack(epoch=integer(rng, 0, U64), ranges=tuple((first, integer(rng, first, I63)) for first in firsts))
 
 
-MESSAGES: Final = (records, summary, event, birth, state, ack)
+MESSAGES: Final = (records, packed, summary, event, birth, state, ack)

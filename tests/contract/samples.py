@@ -22,10 +22,12 @@ from edge_runtime.contract.golden import Golden
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.manifest import Budget, Lineage, Manifest, Policy
 from edge_runtime.contract.order import Order, OrderStream, Signature, Signed
+from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.contract.program import Channel, Feature, Field, Filter, Program
 from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.summary import SummaryBatch, SummaryRow
 from edge_runtime.contract.timing import Timing
+from edge_runtime.lean import items_of
 
 GOLDEN = Path(__file__).parent / "golden"
 NAN = float("nan")
@@ -147,6 +149,7 @@ RECORDS = RecordBatch(
     n_features=2,
     n_scores=2,
 )
+PACKED = PackedBatch(**items_of(RECORDS) | {"labels": (1, 1, 1), "votes": (1, 1, 1), "reasons": (1, 1, 1)})
 SUMMARY = SummaryBatch(
     header=HEADER,
     seq=44,
@@ -250,6 +253,7 @@ DOCUMENTS = (
     _document("order", ORDER, is_json=True),
     _document("signed", SIGNED, is_json=True),
     _document("records", RECORDS, is_json=False),
+    _document("packed", PACKED, is_json=False),
     _document("summary", SUMMARY, is_json=False),
     _document("event", EVENT, is_json=False),
     _document("birth", BIRTH, is_json=False),

@@ -31,7 +31,9 @@ def test_every_document_has_a_section_that_names_each_field(document: Document) 
         names = [name.encode() for name in value]
     missing = {name.decode() for name in names} - {"format", "kind"} - set(re.findall(r"`([a-z0-9_]+)`", section))
     header = (
-        set(re.findall(r"`([a-z0-9_]+)`", SECTIONS["header"])) if document.kind in ("records", "summary") else set()
+        set(re.findall(r"`([a-z0-9_]+)`", SECTIONS["header"]))
+        if document.kind in ("packed", "records", "summary")
+        else set()
     )
     free = {"motor", "fields", "check", "rows", "label_flips", "worst"}  # names that a user chose
     assert missing - header - free == set()
@@ -46,7 +48,13 @@ def test_what_is_no_document_has_a_section_too(name: str) -> None:
 
 def test_hex_examples_are_the_golden_bytes() -> None:
     examples = re.findall(r"```hex ([a-z0-9.-]+)\n(.*?)```", TEXT, re.DOTALL)
-    assert {name for name, _ in examples} >= {"ack-0.1.bin", "event-0.1.bin", "state-0.1.bin", "records-0.1.bin"}
+    assert {name for name, _ in examples} >= {
+        "ack-0.1.bin",
+        "event-0.1.bin",
+        "state-0.1.bin",
+        "records-0.1.bin",
+        "packed-0.1.bin",
+    }
     for name, block in examples:
         shown = bytes.fromhex("".join(line.partition("#")[0] for line in block.splitlines()))
         assert shown == (GOLDEN / name).read_bytes(), name

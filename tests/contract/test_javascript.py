@@ -15,7 +15,10 @@ from typing import Any, Final
 import pytest
 
 from edge_runtime.contract.checks import SAFE
+from edge_runtime.contract.packed import PackedBatch
+from edge_runtime.contract.records import RecordBatch
 from edge_runtime.errors import ContractError, TrustError
+from edge_runtime.lean import items_of
 from tests.contract.cases import READ, Case, broken_bundles, changed, dump, load, newer, spelled
 from tests.contract.samples import (
     BASELINE,
@@ -23,6 +26,7 @@ from tests.contract.samples import (
     DOCUMENTS,
     GOLDEN_VECTORS,
     MANIFEST,
+    PACKED,
     PROGRAM,
     RECORDS,
     SIGNATURES,
@@ -54,6 +58,9 @@ PLANTED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("documents.mjs", "return high > SAFE ? v : Number(v);", "return Number(v);", "ack"),  # digits lost past 2^53
     ("documents.mjs", "p > 0 && p <= 1", "p >= 0 && p <= 1", "records"),
     ("documents.mjs", "d.window + most(d.windows) <= I63", "true", "records"),
+    ("documents.mjs", "need(v[name].length === 1 || ", "need(", "packed"),
+    ("documents.mjs", "(d.step_us * ahead) / 1000n", "0n", "packed"),  # times of the first row
+    ("documents.mjs", "row.vote >= -1 && row.vote <= 63", "true", "packed"),
     ("documents.mjs", "sum(own) === n", "true", "summary"),
     ("documents.mjs", "low <= d.last[i]", "true", "ack"),
     ("documents.mjs", 'Math.fround(x) === x, "a number exact', 'true, "a number exact', "golden"),
@@ -145,6 +152,13 @@ def test_rows_are_the_records_and_the_lines_of_a_summary(node: str) -> None:
         assert same(RECORDS.features[2 * i : 2 * i + 2], row["features"])
         assert same(RECORDS.scores[2 * i : 2 * i + 2], row["scores"])
         assert same([RECORDS.probabilities[i], RECORDS.latencies_us[i]], [row["probability"], row["latency_us"]])
+    for batch in (RECORDS, PACKED):
+        both = [
+            (kind, value.to_bytes())
+            for kind, value in (("records", RecordBatch(**items_of(batch))), ("packed", PackedBatch(**items_of(batch))))
+        ]
+        rows = ask(node, both, "--rows")
+        assert rows[:3] == rows[3:]
     for i, (ours, row) in enumerate(zip(SUMMARY.rows, lines, strict=True)):
         assert (row["row"], row["seq"], row["sum_sq"]) == (i, "44", str(ours.sum_sq))
         for name in ("n", "n_nan", "min", "max", "first", "last", "sum", "sum_lag", "counts"):

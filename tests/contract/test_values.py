@@ -231,27 +231,6 @@ def test_a_batch_knows_its_seqs() -> None:
     assert (len(RECORDS), RECORDS.first_seq, RECORDS.last_seq) == (3, 41, 43)
 
 
-def test_a_record_of_16_features_and_3_scores_takes_under_99_bytes_in_a_batch_of_32() -> None:
-    rows = range(32)
-    batch = dataclasses.replace(
-        RECORDS,
-        first_seq=1_000_000,
-        windows=tuple(10_000_000 + i + i // 4 for i in rows),
-        times_ms=tuple(1_760_000_000_000 + 1280 * (i + i // 4) for i in rows),
-        labels=(2,) * 32,
-        votes=(2,) * 32,
-        reasons=(1,) * 32,
-        probabilities=array("f", [0.5] * 32),
-        latencies_us=tuple(15 + 100 * i for i in rows),
-        features=array("f", [1.5] * 16 * 32),
-        scores=array("f", [0.25] * 3 * 32),
-        n_features=16,
-        n_scores=3,
-    )
-    assert len(batch.to_bytes()) / 32 < 99
-    assert RecordBatch.from_bytes(batch.to_bytes()) == batch
-
-
 def test_bytes_of_records_name_the_column() -> None:
     """The same checks hold for bytes: here a column that is one value short, and one of the wrong type."""
     fields: Any = cbor.loads(RECORDS.to_bytes(), what="x")

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_trainer.rollout.keys import Keys, public_keys, signer
 from edge_runtime.contract.event import Event
+from edge_runtime.contract.packed import read_records
 from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.spool import Spool
@@ -98,7 +99,7 @@ class Rig:
         rows = []
         for sealed in self.sealed():
             if sealed.kind == "rec":
-                rows += rows_of(RecordBatch.from_bytes(sealed.payload))
+                rows += rows_of(read_records(sealed.payload))
         return rows
 
     def summaries(self) -> list[SummaryBatch]:

@@ -18,7 +18,7 @@ from cloud_trainer.project import load as load_project
 from cloud_trainer.rollout import signer
 from cloud_trainer.training import Run, best, load_run, train_all
 from cloud_trainer.workspace import Workspace
-from edge_runtime.contract.records import RecordBatch
+from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.errors import ContractError, UsageError
 from tests.daemon.rig import KEYS, Rig
 from tests.datasets.sample import edit, frames, write_project, write_recording
@@ -80,7 +80,7 @@ def test_the_daemon_says_what_the_trainer_says(trained: Trained, tmp_path: Path)
     want = trainer_scores(run.estimator, table.x[rows])
     for i, scores in zip(rows, want, strict=True):
         check_line(said[int(table.window[i])], run, scores)
-    sealed = [RecordBatch.from_bytes(one.payload) for one in rig.sealed() if one.kind == "rec"]
+    sealed = [PackedBatch.from_bytes(one.payload) for one in rig.sealed() if one.kind == "rec"]
     kept = np.concatenate([np.array(one.scores).reshape(len(one), -1) for one in sealed])
     assert kept.shape[1] == len(run.labels)
     assert np.abs(kept[:, None] - want.astype(np.float32)[None]).max(axis=2).min(axis=1).max() < 1e-4
