@@ -6,17 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from cloud_trainer.report.html import Markup, document, table, tag
+
 COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#76b7b2", "#edc948", "#9c755f")
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; margin: .5rem 0 1rem; } td, th { padding: .2rem .6rem; text-align: right; }
-th { font-weight: 600; } td:first-child, th:first-child { text-align: left; }
-tr + tr td { border-top: 1px solid #8884; } .side { display: flex; gap: 3rem; flex-wrap: wrap; }
-pre { background: #8881; padding: .7rem 1rem; overflow-x: auto; border-radius: 6px; } svg { max-width: 100%; }
-svg text { fill: currentColor; font: 12px system-ui, sans-serif; } .note { opacity: .75; }
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +55,7 @@ class Report:
 def render(report: Report) -> str:
     """Return the page."""
     parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(report.title)}</title>",
-        f"<meta name=viewport content='width=device-width, initial-scale=1'><style>{STYLE}</style>",
-        f"<h1>{escape(report.title)}</h1>",
+        tag("h1", report.title),
         "<h2>What the devices decided</h2>",
         "<p class=note>Confusion matrices; rows are the truth, columns the decision.</p>",
         "<div class=side>" + "".join(_matrix(m) for m in report.matrices) + "</div>",
@@ -82,14 +72,12 @@ def render(report: Report) -> str:
     ]
     parts.append(_tracks(report.tracks))
     parts += [_table(*table) for table in report.tables]
-    parts += ["<h2>Log</h2><pre>", escape("\n".join(report.log)), "</pre></html>"]
-    return "\n".join(parts)
+    parts += [tag("h2", "Log"), tag("pre", "\n".join(report.log))]
+    return document(report.title, Markup("\n".join(parts)))
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows)
-    heads = "".join(f"<th>{escape(h)}</th>" for h in head)
-    return f"<h2>{escape(title)}</h2><table><tr>{heads}</tr>{cells}</table>"
+    return tag("h2", title) + table(head, rows)
 
 
 def _matrix(matrix: Matrix) -> str:

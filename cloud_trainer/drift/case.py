@@ -29,7 +29,7 @@ def case_of(
     """
     named = sorted((pair for pair in told if pair[1].alarm_period >= 0), key=lambda pair: -pair[1].log_top)
     one, verdict = named[0]
-    first, last = _place(one, verdict.onset_period), _place(one, verdict.alarm_period)
+    first, last = place(one, verdict.onset_period), place(one, verdict.alarm_period)
     features = baseline.strata[0].features
     index = {bins.name: row for row, bins in enumerate(features)}
     moved = [e for e in verdict.evidence if e["feature"] in index]
@@ -44,12 +44,12 @@ def case_of(
 
 
 def _stream(track: Track, verdict: Verdict, steady_before: Set[tuple[str, str]]) -> Stream:
-    first = _place(track, verdict.onset_period)
+    first = place(track, verdict.onset_period)
     was_steady = (verdict.device, verdict.stream) in steady_before
     return Stream(before=track.periods[:first], since=track.periods[first:], was_steady=was_steady)
 
 
-def _place(one: Track, number: int) -> int:
+def place(one: Track, number: int) -> int:
     """Index of the period with this number; of the last, where epochs repeat it."""
     return max(i for i, p in enumerate(one.periods) if p.period == number)
 

@@ -84,7 +84,7 @@ def reference(stratum: Stratum, rule: Rule) -> Reference:
     of n values is 1/n on average (with half a count, 5 of 40 steady runs on 300 baseline windows alarmed).
     The label's autocorrelation is the largest of the scores'.
     """
-    from scipy.stats import chi2  # type: ignore[import-untyped,unused-ignore]
+    from scipy.special import gammaincinv  # type: ignore[import-untyped,unused-ignore]
 
     bins = (*stratum.features, *stratum.scores)
     rows = [(*b.counts, b.n_nan) for b in bins] + [stratum.label_counts]
@@ -96,7 +96,8 @@ def reference(stratum: Stratum, rule: Rule) -> Reference:
         total = sum(counts)
         p[row, : len(counts)] = (np.array(counts, dtype=np.float64) + 1.0) / (total + len(counts))
         n_base = max(1.0, total * _independent(lag1[row]))
-        delta2[row] = max(rule.floor, float(chi2.ppf(rule.level, len(counts) - 1)) / n_base)
+        quantile = 2.0 * float(gammaincinv((len(counts) - 1) / 2, rule.level))  # of chi-square
+        delta2[row] = max(rule.floor, quantile / n_base)
     return Reference(names=(*(b.name for b in bins), LABEL), p=p, delta=np.sqrt(delta2), lag1=lag1)
 
 

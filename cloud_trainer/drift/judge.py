@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cloud_trainer.audit.shelf import find_bundle
 from cloud_trainer.drift.detector import Rule
 from cloud_trainer.drift.loss import expected
 from cloud_trainer.drift.periods import Period, periods
-from cloud_trainer.drift.verdict import DRIFTED, Verdict, judge_model
+from cloud_trainer.drift.verdict import DRIFTED, Judged, Verdict, judged
 from cloud_trainer.ingest import view
 from edge_runtime.errors import UsageError
 
@@ -70,24 +69,47 @@ def judge(
     """
     rule = rule or Rule()
     baseline_of = baseline_of or (lambda digest: baseline(ws, digest))
-    verdicts: list[Verdict] = []
-    steady: set[tuple[str, str]] = set()
-    for digest, series in _by_age(read_periods(ws)):
-        try:
-            of_this = judge_model(rule, baseline_of(digest), series, steady_before=steady)
-        except UsageError:
-            if bundle in ("", digest):
-                raise
-            continue  # not asked for: what came before the one that is asked for stays unknown
-        for v in of_this[1:]:
-            (steady.discard if v.verdict == DRIFTED else steady.add)((v.device, v.stream))
-        verdicts += [_with_loss(ws, v) for v in of_this] if bundle in ("", digest) else []
+    found = by_age(read_periods(ws), rule=rule, baseline_of=baseline_of, bundle=bundle)
+    verdicts = [with_loss(ws, v) for one in found for v in one.verdicts]
     if verdicts:
         ws.tables.append(VERDICTS, _columns(verdicts, now_ms=time.time_ns() // 1_000_000))
     return verdicts
 
 
-def _with_loss(ws: Workspace, verdict: Verdict) -> Verdict:
+def by_age(
+    found: Iterable[Period], *, rule: Rule, baseline_of: Callable[[str], Baseline], bundle: str = ""
+) -> Iterator[Judged]:
+    """What is judged of each bundle that is asked for, the one that ran first first.
+
+    Args:
+        found: Periods of all bundles: whether a stream was steady under the one before tells a bad release.
+        rule: The detector's numbers.
+        baseline_of: Bundle digest to baseline.
+        bundle: Only this digest.
+
+    Raises:
+        ContractError, UsageError: See `judge`.
+    """
+    groups: dict[str, list[Period]] = {}
+    for period in sorted(found, key=lambda p: p.start_ms):
+        groups.setdefault(period.bundle, []).append(period)
+    steady: set[tuple[str, str]] = set()
+    for digest, series in groups.items():
+        try:
+            of_this = judged(rule, baseline_of(digest), series, steady_before=steady)
+        except UsageError:
+            if bundle in ("", digest):
+                raise
+            continue  # not asked for: what came before the one that is asked for stays unknown
+        for v in of_this.verdicts[1:]:
+            (steady.discard if v.verdict == DRIFTED else steady.add)((v.device, v.stream))
+        if bundle in ("", digest):
+            yield of_this
+        if bundle == digest:
+            return
+
+
+def with_loss(ws: Workspace, verdict: Verdict) -> Verdict:
     """A drifted verdict with the accuracy that the scores of its records promise, before and since."""
     if verdict.verdict != DRIFTED:
         return verdict
@@ -106,12 +128,6 @@ _OF_VERDICT = """bundle = $bundle and time_ms <= $to_ms
 
 def _of(verdict: Verdict) -> dict[str, object]:
     return {"bundle": verdict.bundle, "to_ms": verdict.to_ms, "device": verdict.device, "stream": verdict.stream}
-
-
-def _by_age(found: list[Period]) -> list[tuple[str, list[Period]]]:
-    """Periods by bundle, the bundle that ran first first."""
-    groups = [(digest, list(series)) for digest, series in groupby(found, key=lambda p: p.bundle)]
-    return sorted(groups, key=lambda group: min(p.start_ms for p in group[1]))
 
 
 def read_periods(ws: Workspace, *, bundle: str = "") -> list[Period]:

@@ -57,9 +57,16 @@ def weighted(values: Sequence[float], probabilities: Sequence[float]) -> Accurac
         probabilities: That it was kept, over 0 up to 1.
     """
     weights = [1.0 / p for p in probabilities]
-    total = math.fsum(weights)
-    mean = math.fsum(w * v for w, v in zip(weights, values, strict=True)) / total
-    n = total * total / math.fsum(w * w for w in weights)
+    return of_sums(
+        total=math.fsum(weights), value=math.fsum(w * v for w, v in zip(weights, values, strict=True)),
+        square=math.fsum(w * w for w in weights), records=len(values),
+    )  # fmt: skip
+
+
+def of_sums(*, total: float, value: float, square: float, records: int) -> Accuracy:
+    """The same from the sums of weights w, of w times the value, and of w squared."""
+    mean = min(1.0, value / total)
+    n = total * total / square
     centre = (mean + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 * math.sqrt(mean * (1 - mean) / n + Z95**2 / (4 * n * n)) / (1 + Z95**2 / n)
-    return Accuracy(value=mean, low=max(0.0, centre - half), high=min(1.0, centre + half), records=len(values))
+    return Accuracy(value=mean, low=max(0.0, centre - half), high=min(1.0, centre + half), records=records)

@@ -19,7 +19,7 @@ import numpy as np
 
 from cloud_trainer.drift import detector, triage
 from cloud_trainer.drift.case import case_of
-from cloud_trainer.drift.detector import Array, Rule
+from cloud_trainer.drift.detector import Array, Reference, Rule
 from cloud_trainer.drift.periods import Z_STEP, Period
 from cloud_trainer.drift.track import Track, gains, references, track
 from edge_runtime.contract.strata import ALL
@@ -63,37 +63,62 @@ class Verdict:
         return self.before.value - self.since.value
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The verdicts on a model, and the runs that they were read from."""
+
+    verdicts: tuple[Verdict, ...]  # of the model, then of each stream in the order of `tracks`
+    tracks: tuple[Track, ...]
+    times: tuple[int, ...]  # ends of all periods [ms]
+    log_fleet: Array  # [times] log of the mean M over the streams
+
+
 def judge_model(
     rule: Rule, baseline: Baseline, series: Sequence[Period], *, steady_before: Set[tuple[str, str]] = frozenset()
 ) -> list[Verdict]:
-    """The model's verdict first, then one for each stream, from all periods under one bundle.
+    """The model's verdict first, then one for each stream: see `judged`."""
+    return list(judged(rule, baseline, series, steady_before=steady_before).verdicts)
+
+
+def judged(
+    rule: Rule, baseline: Baseline, series: Sequence[Period], *, steady_before: Set[tuple[str, str]] = frozenset()
+) -> Judged:
+    """What the detector makes of all periods under one bundle.
 
     Args:
         rule: The detector's numbers.
         baseline: Of the bundle.
-        series: All periods, in any order.
+        series: All periods, in any order; at least one.
         steady_before: (device, stream) that ran another bundle before and had not drifted under it.
     """
     refs = references(rule, baseline)
-    bins = (*baseline.strata[0].features, *baseline.strata[0].scores)
     ordered = sorted(series, key=lambda p: (p.device, p.stream, p.start_ms, p.first_window))
     by_stream = [list(group) for _, group in groupby(ordered, key=lambda p: (p.device, p.stream))]
-    tracks = [track(refs, rule, one) for one in by_stream]
+    tracks = tuple(track(refs, rule, one) for one in by_stream)
     times, log_fleet = _fleet(tracks)
     alarm = _first(log_fleet, np.log(rule.alarm_periods))
     named = _named(rule, tracks) if alarm >= 0 else set()
+    bins = (*baseline.strata[0].features, *baseline.strata[0].scores)
     streams = [
         _stream_verdict(rule, bins, t, alarm_ms=times[alarm] if index in named else None)
         for index, t in enumerate(tracks)
     ]
-    model = _model_verdict(rule, streams, tracks, times=times, log_fleet=log_fleet)
-    if not named:
-        pooled = [track({ALL: refs[ALL]}, rule, one) for one in by_stream] if len(refs) > 1 else []
-        is_season = bool(pooled) and _first(_fleet(pooled)[1], np.log(rule.alarm_periods)) >= 0
-        return [replace(model, cause=triage.SEASON) if is_season else model, *streams]
-    told = list(zip(tracks, streams, strict=True))
-    cause = triage.cause(case_of(rule, baseline, told, steady_before=steady_before))
-    return [replace(v, cause=cause) if v.verdict == DRIFTED else v for v in (model, *streams)]
+    verdicts = [_model_verdict(rule, streams, tracks, times=times, log_fleet=log_fleet), *streams]
+    if named:
+        told = list(zip(tracks, streams, strict=True))
+        cause = triage.cause(case_of(rule, baseline, told, steady_before=steady_before))
+        verdicts = [replace(v, cause=cause) if v.verdict == DRIFTED else v for v in verdicts]
+    elif _is_season(rule, refs, by_stream):
+        verdicts[0] = replace(verdicts[0], cause=triage.SEASON)
+    return Judged(verdicts=tuple(verdicts), tracks=tracks, times=tuple(times), log_fleet=log_fleet)
+
+
+def _is_season(rule: Rule, refs: Mapping[str, Reference], by_stream: Sequence[Sequence[Period]]) -> bool:
+    """Against all hours pooled it would have been an alarm."""
+    if len(refs) == 1:
+        return False
+    pooled = [track({ALL: refs[ALL]}, rule, one) for one in by_stream]
+    return _first(_fleet(pooled)[1], np.log(rule.alarm_periods)) >= 0
 
 
 def _fleet(tracks: Sequence[Track]) -> tuple[list[int], Array]:
@@ -170,11 +195,8 @@ def _evidence(rule: Rule, bins: Sequence[Bins], one: Track, *, first: int, last:
     strength = one.log_rows[last]
     log_start = detector.log_fixed_start(one.states[-1])
     named = set(detector.e_bh(log_start, rule.discovery_rate))
-    counts = np.array([p.counts(ref) for p, ref in zip(one.periods, one.refs, strict=True)])[first:].sum(axis=0)
-    weight = np.array([p.n_windows for p in one.periods[first:]], dtype=np.float64)
-    expected = np.average([ref.p for ref in one.refs[first:]], axis=0, weights=weight)
-    names = [_bin_names(b) for b in bins]
-    names.append([*(b.name for b in bins[len(bins) + 1 - len(one.periods[0].label_counts) :]), "abstain"])
+    counts, expected = since(one, first)
+    names = categories(bins, len(one.periods[0].label_counts))
     return tuple(
         {
             "feature": one.refs[0].names[row], "log_m": round(float(strength[row]), 3),
@@ -185,6 +207,18 @@ def _evidence(rule: Rule, bins: Sequence[Bins], one: Track, *, first: int, last:
         for row in np.argsort(-strength, kind="stable").tolist()
         if strength[row] > 0
     )  # fmt: skip
+
+
+def since(one: Track, first: int) -> tuple[Array, Array]:
+    """[F, B] windows by category from period `first` on, and the shares that the baseline expects of them."""
+    counts = np.sum([p.counts(ref) for p, ref in zip(one.periods[first:], one.refs[first:], strict=True)], axis=0)
+    weight = np.array([p.n_windows for p in one.periods[first:]], dtype=np.float64)
+    return counts, np.average([ref.p for ref in one.refs[first:]], axis=0, weights=weight)
+
+
+def categories(bins: Sequence[Bins], n_labels: int) -> list[list[str]]:
+    """Names of the categories of each feature and score, then of the label's (abstain is one of the `n_labels`)."""
+    return [*(_bin_names(b) for b in bins), [*(b.name for b in bins[len(bins) + 1 - n_labels :]), "abstain"]]
 
 
 def _shares(names: Sequence[str], counts: Array, expected: Array) -> dict[str, Any]:
