@@ -2,7 +2,9 @@
 
 One rule: a batch leaves the spool only when the store names exactly it (epoch, first..last) on `ack`. A
 broker's PUBACK says nothing about the store, and a watermark says too much: with several consumers a later
-batch may be committed first.
+batch may be committed first. The wait for an acknowledgement follows what it took of late: a store that is slow
+must not get each batch many times over, and be slower yet. Source: RFC 6298, "Computing TCP's Retransmission
+Timer", 2011; a batch that was sent again counts from its first sending.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class SpoolPort(Protocol):
 class _Flight:
     letter: Letter
     last_seq: int
+    sent_at: float  # first, in this session [s of the clock]
     due_at: float  # when to send again [s of the clock]
     tries: int = 1
 
@@ -58,7 +61,7 @@ class Courier:
         clock: Monotonic [s].
         max_batches: In flight at most, 1...
         max_bytes: In flight at most, though one batch always may [bytes].
-        resend_s: First wait for the store's acknowledgement; doubles with each try [s].
+        resend_s: First wait for the store's acknowledgement at least; doubles with each try [s].
         resend_cap_s: Longest wait [s].
         max_posts: Letters that may wait in `post`.
 
@@ -95,6 +98,7 @@ class Courier:
         self._flight_bytes = 0
         self._after_seq = 0  # all up to here was sent at least once, or is no longer there
         self._session = 0
+        self._trip_s = self._spread_s = 0.0  # of an acknowledgement, smoothed; 0: none came yet
         self._greetings: deque[Letter] = deque()
         self._announce = False
         self._posts: deque[Letter] = deque()
@@ -152,24 +156,40 @@ class Courier:
         ack = Ack.from_bytes(payload)
         if ack.epoch != self._spool.epoch:
             return
+        now, oldest = self._clock(), None
         for first, last in ack.ranges:
             flight = self._flights.get(first)
             if flight is not None and flight.last_seq == last:
                 self._flight_bytes -= len(flight.letter.payload)
                 del self._flights[first]
+                oldest = flight.sent_at if oldest is None else min(oldest, flight.sent_at)
         # Also what is not in flight: after a restart the store's word may come before our sending.
         self._spool.acked(ack.epoch, ack.ranges)
-        now = self._clock()
+        if oldest is not None:
+            self._learn(now - oldest)
         for flight in self._flights.values():  # a consumer lives: no reason to wait long for the others
             flight.tries = 1
-            flight.due_at = min(flight.due_at, now + self._resend_s)
+            flight.due_at = min(flight.due_at, now + self._wait_s())
+
+    def _learn(self, trip_s: float) -> None:
+        trip_s = min(trip_s, self._resend_cap_s)
+        if self._trip_s:
+            self._spread_s += (abs(trip_s - self._trip_s) - self._spread_s) / 4
+            self._trip_s += (trip_s - self._trip_s) / 8
+        else:
+            self._trip_s, self._spread_s = trip_s, trip_s / 2
+
+    def _wait_s(self) -> float:
+        """For the first acknowledgement of a batch."""
+        margin_s = max(4 * self._spread_s, self._trip_s / 2)
+        return min(self._resend_cap_s, max(self._resend_s, self._trip_s + margin_s))
 
     def _begin(self, session: int) -> None:
         self._session = session
         self._greetings = deque(self._greeting())
         now = self._clock()
         for flight in self._flights.values():
-            flight.due_at, flight.tries = now, 0
+            flight.sent_at, flight.due_at, flight.tries = now, now, 0
 
     def _drop_posts(self) -> None:
         self.dropped_posts += len(self._posts)
@@ -191,7 +211,7 @@ class Courier:
         for flight in overdue:
             if not self._link.send(flight.letter):
                 return False
-            flight.due_at = now + min(self._resend_cap_s, self._resend_s * 2.0**flight.tries)
+            flight.due_at = now + min(self._resend_cap_s, self._wait_s() * 2.0**flight.tries)
             flight.tries = min(flight.tries + 1, 16)
         return True
 
@@ -213,7 +233,9 @@ class Courier:
             letter = Letter(topic=topic, payload=batch.payload)
             if not self._link.send(letter):
                 return
-            due_at = self._clock() + self._resend_s
-            self._flights[batch.first_seq] = _Flight(letter=letter, last_seq=batch.last_seq, due_at=due_at)
+            now = self._clock()
+            self._flights[batch.first_seq] = _Flight(
+                letter=letter, last_seq=batch.last_seq, sent_at=now, due_at=now + self._wait_s()
+            )
             self._flight_bytes += len(batch.payload)
             self._after_seq = batch.last_seq

@@ -89,6 +89,7 @@ class SimLink:
         self._session, self._sessions, self._untaken = 1, 1, 0
         self._inbox: deque[Message] = deque()
         self.queue = 64
+        self.commit_after_s = 0.05
 
     # Link
 
@@ -151,7 +152,7 @@ class SimLink:
         epoch, first, last = name
         fate = next(self._up, "ok")
         if fate in ("ok", "twice"):
-            self.clock.at(0.05, lambda: self._commit(name))
+            self.clock.at(self.commit_after_s, lambda: self._commit(name))
         if fate == "twice":
             self.clock.at(0.5, lambda: self._commit(name))
         if fate == "late":

@@ -58,4 +58,11 @@ class SendOnce(Courier):
         return True
 
 
+class NeverLearns(Courier):
+    """Waits the same for a slow store as for a fast one: loses nothing, and sends everything many times."""
+
+    def _learn(self, trip_s: float) -> None:
+        """Nothing."""
+
+
 MUTANTS = (DeleteOnPuback, AckByWatermark, AckByOverlap, AnyEpoch, SendOnce)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edge_runtime.transport import Courier, Letter, Message
 from tests.sim.broker import DOWN, UP, SimLink, SimSpool, payload_of
 from tests.sim.clock import SimClock
-from tests.transport.mutants import MUTANTS
+from tests.transport.mutants import MUTANTS, NeverLearns
 
 EPOCH = 0xFEDCBA9876543210
 
@@ -156,6 +156,27 @@ def test_an_ack_of_one_shortens_the_wait_of_the_others() -> None:
     world.step(110)
     assert world.courier.is_drained()
     assert len(world.sent()) == count + 2
+
+
+def sent_to_a_slow_store(kind: type[Courier]) -> float:
+    """How often each batch goes out where 90 s pass from batch to acknowledgement, and the first wait is 20 s."""
+    world = World(kind)
+    world.link.commit_after_s = 90.0
+    for _ in range(300):
+        world.spool.seal(2)
+        world.step(5)
+    world.step(2000)
+    assert world.courier.is_drained()
+    return len(world.sent()) / 300
+
+
+def test_a_slow_store_is_not_given_each_batch_many_times() -> None:
+    assert sent_to_a_slow_store(Courier) < 1.5
+
+
+@pytest.mark.planted
+def test_a_wait_that_learns_nothing_is_caught() -> None:
+    assert sent_to_a_slow_store(NeverLearns) > 3
 
 
 def test_a_slow_link_is_not_flooded_with_the_same_batches() -> None:
