@@ -1,9 +1,12 @@
-"""The `[policy]` of a project: thresholds as written, or what they are to be chosen for. One rule: never both."""
+"""The policies of a project: `[policy]` from scores to a label, `[retrain]` when to ask for labels.
+
+One rule: thresholds of `[policy]` are written or chosen for something, never both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cloud_trainer.section import Section
 from edge_runtime.errors import UsageError
@@ -48,6 +51,29 @@ class PolicySpec:
     def is_chosen(self) -> bool:
         """Whether thresholds are chosen on validation data."""
         return self.precision is not None or self.cost is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrainPolicy:
+    """The numbers of the rules.
+
+    Attributes:
+        labelled_loss: Accuracy lost by labels, 0..1: ask above it.
+        expected_loss: Accuracy lost by the scores since a drift, 0..1: ask above it.
+        input_drift: Ask at any drift, whatever it costs.
+        records: So many a request names, 1..1000000.
+    """
+
+    labelled_loss: float = 0.05
+    expected_loss: float = 0.02
+    input_drift: bool = False
+    records: int = 1000
+
+    def asking_from(self, least_loss: float | None) -> RetrainPolicy:
+        """The same with another `expected_loss`; 0 asks at any drift."""
+        if least_loss is None:
+            return self
+        return replace(self, expected_loss=least_loss, input_drift=self.input_drift or least_loss <= 0)
 
 
 def read_policy(section: Section) -> PolicySpec:
@@ -96,3 +122,20 @@ def _cost(section: Section) -> CostSpec:
         inner = section.section(label)
         of[label] = {told: inner.number(told, low=0, high=MANY) for told in inner.rest()}
     return CostSpec(wrong=wrong, abstain=abstain, of=of)
+
+
+def read_retrain(section: Section) -> RetrainPolicy:
+    """The values of `[retrain]`.
+
+    Raises:
+        UsageError: A key is unknown or out of range.
+    """
+    usual = RetrainPolicy()
+    policy = RetrainPolicy(
+        labelled_loss=section.number("labelled_loss", usual.labelled_loss, low=0, high=1),
+        expected_loss=section.number("expected_loss", usual.expected_loss, low=0, high=1),
+        input_drift=section.flag("input_drift", default=usual.input_drift),
+        records=section.integer("records", usual.records, low=1, high=1_000_000),
+    )
+    section.done()
+    return policy

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud_trainer.estimators import DEFAULTS, ESTIMATORS, METRICS, able
-from cloud_trainer.policies import PolicySpec, read_policy
+from cloud_trainer.policies import PolicySpec, RetrainPolicy, read_policy, read_retrain
 from cloud_trainer.section import Section, did_you_mean
 from cloud_trainer.task import Task
 from edge_runtime.contract.timing import MAX_GAP, TIME_POLICIES, Timing
@@ -172,6 +172,7 @@ class Project:
     policy: PolicySpec
     precision: str = "auto"
     runtime: str = RUNTIME
+    retrain: RetrainPolicy = RetrainPolicy()  # noqa: RUF009 - frozen
 
     @property
     def workspace(self) -> Path:
@@ -226,6 +227,7 @@ def load(path: Path | str = FILE) -> Project:
         precision=target.choice("precision", "auto", of=PRECISIONS),
         runtime=target.text("onnxruntime", RUNTIME),
         policy=read_policy(top.section("policy", optional=True)),
+        retrain=read_retrain(top.section("retrain", optional=True)),
     )
     head.done()
     target.done()

@@ -58,4 +58,6 @@ def _accuracy(one: Labelled) -> str:
         return f"abstained on all {one.abstained} labelled records"
     a = one.accuracy
     also = f", abstained on {one.abstained}" if one.abstained else ""
+    if one.reference is not None:
+        also += f"; measured by {one.reference:.1%} {one.reference_of}"
     return f"accuracy {a.value:.1%} ({a.low:.1%}..{a.high:.1%} by {a.records} labels{also})"

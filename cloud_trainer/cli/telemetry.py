@@ -1,25 +1,21 @@
-"""Commands about a running fleet: broker, ingest, tail, compact, drift, report, lineage."""
+"""Commands about a running fleet: broker, ingest, tail, compact, lineage."""
 
 from __future__ import annotations
 
-import math
 import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edge_runtime.errors import UsageError
-
 Workspace_ = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the workspace.")]
 Host = Annotated[str, typer.Option(help="The MQTT broker.")]
-Years = Annotated[float, typer.Option(help="Mean time to a false alarm [years of hourly periods].")]
 Port = Annotated[int, typer.Option(help="Its TCP port.", min=1, max=65535)]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    for command in (broker, ingest, tail, compact, drift, report, lineage):
+    for command in (broker, ingest, tail, compact, lineage):
         app.command()(command)
 
 
@@ -113,86 +109,6 @@ def compact(workspace: Workspace_ = Path(".edgeloop")) -> None:
         typer.echo("no telemetry yet")
     for done in compacted:
         typer.echo(f"{done.table}: {done.rows} rows, {done.dropped} dropped, {done.files_before} files read")
-
-
-def drift(
-    *,
-    workspace: Workspace_ = Path(".edgeloop"),
-    bundle: Annotated[str, typer.Option(help="Only this bundle (digest).")] = "",
-    years: Years = 1.0,
-    request: Annotated[bool, typer.Option("--request", help="Also ask for labels where accuracy is at stake.")] = False,
-    least_loss: Annotated[
-        float, typer.Option(help="Ask where accuracy is expected to fall by so much; 0: wherever it drifted.", max=1.0)
-    ] = 0.02,
-) -> None:
-    """Judge every model in the field: steady, watch or drifted, with the evidence."""
-    from cloud_trainer.datasets import write_sheet
-    from cloud_trainer.drift import DRIFTED, Rule, judge, retrain_request
-    from cloud_trainer.drift.show import show
-    from cloud_trainer.workspace import existing
-
-    ws = existing(workspace)
-    verdicts = judge(ws, bundle=bundle, rule=Rule(alarm_periods=_periods(years)))
-    if not verdicts:
-        typer.echo(f"no summaries of bundle {bundle} yet" if bundle else "no summaries yet")
-    for verdict in verdicts:
-        typer.echo(show(verdict))
-        if not request or verdict.verdict != DRIFTED or not verdict.device:
-            continue
-        if verdict.loss < least_loss and least_loss > 0:
-            typer.echo(f"  not asked for labels: {verdict.loss:.1%} is below --least-loss {least_loss:.1%}")
-        else:
-            asked = retrain_request(ws, verdict)
-            typer.echo(f"  asked for labels of {len(asked.records)} records: request {asked.id}")
-            sheet = Path(f"labels-{asked.id}.csv")
-            if write_sheet(sheet, asked.records):
-                typer.echo(f"  fill the column label of {sheet}, then: cloud-trainer data label {sheet} --parent ...")
-            else:
-                typer.echo(f"  {sheet} is there already and is left as it is")
-
-
-def report(
-    *,
-    workspace: Workspace_ = Path(".edgeloop"),
-    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
-    bundle: Annotated[str, typer.Option(help="How the bundle's digest begins; the one that ran last.")] = "",
-    since: Annotated[str, typer.Option(help="Show from here on: ISO 8601, UTC unless it says.")] = "",
-    until: Annotated[str, typer.Option(help="Judge by periods that end by then.")] = "",
-    years: Years = 1.0,
-) -> None:
-    """Write how a model fares in the field as one HTML file: verdict, what moved, fleet, timeline, accuracy."""
-    from cloud_trainer.drift import Rule
-    from cloud_trainer.report import gather, render
-    from cloud_trainer.report.gather import FOREVER
-    from cloud_trainer.workspace import existing
-
-    from_ms, to_ms = _time_ms(since, 0, "since"), _time_ms(until, FOREVER, "until")
-    facts = gather(
-        existing(workspace), bundle=bundle, from_ms=from_ms, to_ms=to_ms, rule=Rule(alarm_periods=_periods(years))
-    )
-    try:
-        out.write_text(render(facts), encoding="utf-8")
-    except OSError as why:
-        raise UsageError(f"{out}: {why.strerror}", hint="name a file that can be written with --out") from why
-    typer.echo(f"{facts.title}: {facts.verdict.verdict if facts.verdict else 'nothing to judge'}; written: {out}")
-
-
-def _periods(years: float) -> float:
-    if not 0 < years < math.inf:
-        raise UsageError(f"years: {years:g} is not above 0 and finite", hint="give 1 for one false alarm a year")
-    return 8760 * years
-
-
-def _time_ms(text: str, default: int, name: str) -> int:
-    from datetime import UTC, datetime
-
-    if not text:
-        return default
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as why:
-        raise UsageError(f"--{name} {text}: {why}", hint=f"such as --{name} 2026-11-01T06:00") from why
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def lineage(

@@ -17,7 +17,7 @@ from cloud_trainer.audit.shelf import find_bundle
 from cloud_trainer.drift.detector import Rule
 from cloud_trainer.drift.loss import expected
 from cloud_trainer.drift.periods import Period, periods
-from cloud_trainer.drift.verdict import DRIFTED, Judged, Verdict, judged
+from cloud_trainer.drift.verdict import DRIFTED, STEADY, Judged, Verdict, judged
 from cloud_trainer.ingest import view
 from edge_runtime.errors import UsageError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge_runtime.contract.baseline import Baseline
 
 DRAWN = 0.2  # of the records asked for: share drawn at random
-VERDICTS, REQUESTS = "verdicts", "retrain_requests"
+VERDICTS, REQUESTS, LABELS = "verdicts", "retrain_requests", "late_labels"
 
 
 RecordKey: TypeAlias = tuple[str, int, int]
@@ -44,7 +44,8 @@ class RetrainRequest:
     stream: str
     from_ms: int
     to_ms: int
-    records: tuple[RecordKey, ...]  # least certain first, then those drawn at random
+    why: str
+    records: tuple[RecordKey, ...]  # least certain first, then those drawn at random; none that is labelled already
     chances: tuple[float, ...]  # of each record to be asked for: 1 of the least certain
 
 
@@ -144,15 +145,22 @@ def baseline(ws: Workspace, digest: str) -> Baseline:
     return find_bundle(ws, digest)[1].baseline()
 
 
-def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000) -> RetrainRequest:
+def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000, why: str = "") -> RetrainRequest:
     """Ask for labels of the records of a verdict's range: the least certain, and a fifth drawn from the others.
 
-    The drawn ones are what an accuracy of all windows can be told by. Also stored.
+    The drawn ones are what an accuracy of all windows can be told by. Which are drawn does not depend on the labels
+    there are, so chances stay true; those that have one already are not named again. Also stored.
+
+    Args:
+        ws: Its records are read, its `retrain_requests` appended.
+        verdict: Whose range it is.
+        limit: At most so many records.
+        why: The reason; a steady verdict wants one (its labels may say what its inputs do not).
 
     Raises:
-        UsageError: The verdict is steady.
+        UsageError: The verdict is steady, and nothing else is a reason.
     """
-    if verdict.verdict == "steady":
+    if verdict.verdict == STEADY and not why:
         raise UsageError("retrain request: the verdict is steady", hint="there is nothing to relabel")
     rows = view.sql(
         ws,
@@ -161,19 +169,29 @@ def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000) -> Re
                     device, epoch, seq""",
         _of(verdict) | {"from_ms": verdict.from_ms},
     ).fetchall()
-    records, chances = _asked([(str(device), int(epoch), int(seq)) for device, epoch, seq in rows], limit)
+    labelled = _labelled(ws)
+    asked = zip(*_asked([(str(device), int(epoch), int(seq)) for device, epoch, seq in rows], limit), strict=True)
+    open_ = [(record, chance) for record, chance in asked if record not in labelled]
+    records, chances = tuple(record for record, _ in open_), tuple(chance for _, chance in open_)
     made_ms = time.time_ns() // 1_000_000
     request = RetrainRequest(
         id=sha256(repr((verdict.bundle, verdict.device, verdict.from_ms, records)).encode()).hexdigest()[:16],
         made_ms=made_ms, bundle=verdict.bundle, device=verdict.device, stream=verdict.stream,
-        from_ms=verdict.from_ms, to_ms=verdict.to_ms, records=records, chances=chances,
+        from_ms=verdict.from_ms, to_ms=verdict.to_ms, why=why, records=records, chances=chances,
     )  # fmt: skip
     ws.tables.append(REQUESTS, {
         "id": [request.id], "made_ms": [made_ms], "bundle": [request.bundle], "device": [request.device],
-        "stream": [request.stream], "from_ms": [request.from_ms], "to_ms": [request.to_ms],
+        "stream": [request.stream], "from_ms": [request.from_ms], "to_ms": [request.to_ms], "why": [why],
         "records": [json.dumps([f"{d}:{e}:{s}" for d, e, s in records])], "chances": [json.dumps(chances)],
     })  # fmt: skip
     return request
+
+
+def _labelled(ws: Workspace) -> set[RecordKey]:
+    if not ws.tables.exists(LABELS):
+        return set()
+    rows = ws.tables.sql(f"select distinct device, epoch, seq from {LABELS}").fetchall()
+    return {(str(device), int(epoch), int(seq)) for device, epoch, seq in rows}
 
 
 def _asked(records: list[RecordKey], limit: int) -> tuple[tuple[RecordKey, ...], tuple[float, ...]]:

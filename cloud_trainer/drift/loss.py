@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 Z95: Final = 1.959963984540054
+ASSUMES: Final = "if the scores are calibrated and only inputs moved"  # stands beside every figure of these
 ROUNDING: Final = 1e-3  # how far the sum of a row's probabilities may be from 1
 
 

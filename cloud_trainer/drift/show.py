@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
-from cloud_trainer.drift.verdict import STEADY, Verdict
+from cloud_trainer.drift.loss import ASSUMES
+from cloud_trainer.drift.triage import ADVICE
+from cloud_trainer.drift.verdict import DRIFTED, STEADY, Verdict
 
-FEATURES_SHOWN = 5
+FEATURES_SHOWN, STREAMS_SHOWN = 5, 8
+BY_E_BH = "named by e-BH at q = .05"
 
 
 def show(verdict: Verdict) -> str:
@@ -20,23 +25,42 @@ def show(verdict: Verdict) -> str:
     if verdict.verdict == STEADY:
         return head
     lines = [head, f"  since {_time(verdict.from_ms)} (period {verdict.onset_period}) to {_time(verdict.to_ms)}"]
-    if verdict.before and verdict.since:
-        now = verdict.since
+    if now := verdict.since:
+        before = f"{verdict.before.value:.1%}" if verdict.before else "not known"
         lines.append(
-            f"  expected accuracy {verdict.before.value:.1%} -> {now.value:.1%} ({now.low:.1%}..{now.high:.1%} by "
-            f"{now.records} records), if the scores are calibrated and only inputs moved"
+            f"  expected accuracy {before} -> {now.value:.1%} ({now.low:.1%}..{now.high:.1%} by "
+            f"{now.records} records), {ASSUMES}"
         )
-    for row in verdict.evidence[:FEATURES_SHOWN]:
-        if "feature" not in row:
-            lines.append(f"  {row['device']}/{row['stream']}: log M {row['log_m']:.1f}")
-            continue
-        change = ", ".join(f"{b['bin']}: {b['baseline']:.0%} -> {b['now']:.0%}" for b in row["bins"])
-        lines.append(f"  {row['feature']}: log M {row['log_m']:.1f}, {_mean(row.get('mean_since'))}{change}")
+    elif verdict.verdict == DRIFTED:
+        lines.append("  what it costs is not known: no record's scores say, only labels can")
+    if verdict.device:
+        lines += _features(verdict)
+    elif verdict.evidence:
+        shown = ", ".join(
+            f"{e['device']}/{e['stream']} (log M {e['log_m']:.1f})" for e in verdict.evidence[:STREAMS_SHOWN]
+        )
+        more = len(verdict.evidence) - STREAMS_SHOWN
+        lines.append(f"  streams {BY_E_BH}: {shown}{f' and {more} more' if more > 0 else ''}")
+    if verdict.cause in ADVICE and not verdict.device:
+        lines.append(f"  {verdict.cause}: {ADVICE[verdict.cause]}")
     return "\n".join(lines)
 
 
-def _mean(value: float | None) -> str:
-    return "" if value is None else f"mean {value:+.2f} scales off; "
+def _features(verdict: Verdict) -> list[str]:
+    """Which ones are named, then the strongest with the size of their change."""
+    named = [e["feature"] for e in verdict.evidence if e["named"]]
+    lines = [f"  features {BY_E_BH}: {', '.join(named) or 'none alone'}"]
+    for row in verdict.evidence[: max(len(named[:FEATURES_SHOWN]), 1)]:
+        change = ", ".join(f"{b['bin']}: {b['baseline']:.0%} -> {b['now']:.0%}" for b in row["bins"])
+        lines.append(f"  {row['feature']}: log M {row['log_m']:.1f}, {_means(row)}{change}")
+    return lines
+
+
+def _means(row: Mapping[str, Any]) -> str:
+    before, since = row.get("mean_before"), row.get("mean_since")
+    if since is None:
+        return ""
+    return f"mean {'' if before is None else f'{before:+.2f} -> '}{since:+.2f} scales off; "
 
 
 def _time(ms: int) -> str:

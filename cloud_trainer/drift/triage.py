@@ -21,6 +21,14 @@ UNIT_CHANGE, NEW_CATEGORY, BAD_RELEASE = "unit change", "new category", "bad rel
 SICK_SENSOR, MOVED_WORLD = "sick sensor", "moved world"
 SEASON = "season"  # no alarm: it is as in training at this hour or in this month, and only their mix has changed
 
+ADVICE: Final[Mapping[str, str]] = {
+    UNIT_CHANGE: "convert the readings; do not retrain on them",
+    NEW_CATEGORY: "label its records, then retrain",
+    BAD_RELEASE: "halt the rollout and go back; the world is as it was",
+    SICK_SENSOR: "mend or replace the sensor; do not retrain on it",
+    MOVED_WORLD: "label records of it, then retrain",
+}
+
 # Factor, and what is added after it. A feature of squares (var, energy) has the factor squared and nothing added.
 CONVERSIONS: Final[Mapping[str, tuple[float, float]]] = {
     "C to F": (1.8, 32.0),

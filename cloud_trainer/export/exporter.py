@@ -19,6 +19,7 @@ from cloud_trainer.export.decide import decide_rows
 from cloud_trainer.export.models import Models, Progress, Wanted, make_models
 from cloud_trainer.export.rows import spread
 from cloud_trainer.export.runtimes import OLDEST
+from cloud_trainer.policies import PolicySpec
 from cloud_trainer.task import task_of
 from edge_runtime.contract.baseline import Baseline
 from edge_runtime.contract.bundle import Bundle, members_of, pack
@@ -30,7 +31,6 @@ from edge_runtime.errors import ContractError
 
 if TYPE_CHECKING:
     from cloud_trainer.features import FeatureTable
-    from cloud_trainer.policies import PolicySpec
     from cloud_trainer.training import Run
 
 Sign = Callable[[bytes], Signature]
@@ -118,8 +118,7 @@ def export(
         "golden.json": _golden(run.x_test, models, policy).to_bytes(),
     }
     draft = _manifest(run, models, members, name=name, version=version, policy=policy)
-    if rule is not None and rule.is_chosen:
-        draft = replace(draft, extra=draft.extra | {"decided": _decided(rule, table, models, policy, test=test)})
+    draft = replace(draft, extra=draft.extra | _worth(rule, run, table, models, policy, test=test))
     needs = budget.needs_of(_bundle(draft, members))
     budget.check(needs, limits, name=f"{name} {version}")
     manifest = replace(draft, budget=needs.budget)
@@ -164,24 +163,37 @@ def _manifest(
     )
 
 
-def _decided(
-    rule: PolicySpec, table: FeatureTable, models: Models, policy: Policy, *, test: npt.NDArray[np.int64]
+def _worth(
+    rule: PolicySpec | None,
+    run: Run,
+    table: FeatureTable,
+    models: Models,
+    policy: Policy,
+    *,
+    test: npt.NDArray[np.int64],
 ) -> dict[str, Any]:
-    """What the thresholds are worth on the test rows, by the form that will run."""
+    """What the decisions are worth on the test rows, by the form that will run; nothing where no label says."""
     from cloud_trainer.training.policy import worth
 
+    if not len(test) or task_of(run.estimator) != "labels" or tuple(run.labels) != tuple(table.labels):
+        return {}
     recording = np.asarray(table.recording)
     rows = test[np.lexsort((table.window[test], recording[test]))]
     names = recording[rows].tolist()
     told, _ = decide_rows(policy, models.scores(np.ascontiguousarray(table.x[rows])), names)
-    found = worth(rule, table.labels, y=np.asarray(table.y)[rows], told=told, recording=names)
-    return {"by": f"precision {rule.precision:g}" if rule.precision is not None else "cost", **found}
+    found = worth(rule or PolicySpec(), table.labels, y=np.asarray(table.y)[rows], told=told, recording=names)
+    tested = {name: found[name] for name in ("windows", "abstained")} | {"accuracy": found["precision"]}
+    if rule is None or not rule.is_chosen:
+        return {"tested": tested}
+    by = f"precision {rule.precision:g}" if rule.precision is not None else "cost"
+    return {"tested": tested, "decided": {"by": by, **found}}
 
 
 def decided_text(decided: Mapping[str, Any]) -> str:
-    """One line: what was chosen for, and what came of it on the test rows."""
+    """One line: what was chosen for, if anything, and what came of it on the test rows."""
     n, abstained = decided["windows"], decided["abstained"]
-    parts = [f"policy: thresholds chosen for {decided['by']}; of {n} test windows {abstained} abstain"]
+    chosen = f"policy: thresholds chosen for {decided['by']}; " if "by" in decided else ""
+    parts = [f"{chosen}of {n} test windows {abstained} abstain"]
     for key, value in decided.items():
         if isinstance(value, list):
             parts.append(f"{key} {value[0]:.3f} ({value[1]:.3f}..{value[2]:.3f})")
@@ -280,7 +292,11 @@ def summary(exported: Exported) -> Sequence[str]:
     return (
         f"{exported.path.name}: {exported.sizes['bundle']} bytes, digest {exported.digest}",
         *exported.why.values(),
-        *(decided_text(exported.manifest.extra[key]) for key in ("decided",) if key in exported.manifest.extra),
+        *(
+            decided_text(exported.manifest.extra[key])
+            for key in ("tested", "decided")
+            if key in exported.manifest.extra
+        ),
         exported.evidence_table,
         exported.budget_table,
     )
@@ -300,7 +316,7 @@ def describe(bundle: Bundle) -> Sequence[str]:
         f"program   {m.program_digest}",
         f"dataset   {lineage.dataset} version {lineage.dataset_version} {lineage.dataset_digest}",
         f"run       {lineage.run_id}",
-        *(decided_text(m.extra[key]) for key in ("decided",) if key in m.extra),
+        *(decided_text(m.extra[key]) for key in ("tested", "decided") if key in m.extra),
         f"signed by {signers} (keys are checked at install)",
         *(f"{member.length:>10} bytes  {member.name}" for member in m.members),
         parity.table_text(m.evidence),

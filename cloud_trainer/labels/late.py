@@ -11,17 +11,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from cloud_trainer.drift.judge import LABELS, REQUESTS
 from cloud_trainer.drift.loss import Accuracy, are_probabilities, weighted
 from cloud_trainer.labels.concept import has_moved, log_evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from cloud_trainer.workspace import Workspace
+    from edge_runtime.contract.manifest import Manifest
 
 Key: TypeAlias = tuple[str, str, int]  # device, epoch, seq
-LABELS = "late_labels"
 _LAST = f"select device, epoch, seq, arg_max(label, imported_ms) as label from {LABELS} group by device, epoch, seq"
 
 
@@ -37,6 +38,9 @@ class Labelled:
         unknown: Labels that the bundle does not know; its decision counts as wrong.
         log_evidence: That it errs more often than its scores say; None where they are no probabilities.
         has_moved: The concept has: the evidence is beyond doubt (one false one in 100 models).
+        reference: The accuracy to measure a loss by; None where nothing says.
+        reference_of: Where that is from: "on its test groups", or, where no labelled record was drawn at random or the
+            bundle does not say, "by the scores of the same records".
     """
 
     bundle: str
@@ -46,6 +50,15 @@ class Labelled:
     unknown: tuple[str, ...]
     log_evidence: float | None
     has_moved: bool
+    reference: float | None = None
+    reference_of: str = ""
+
+    @property
+    def loss(self) -> float:
+        """By how much accuracy fell, by labels; NaN where there is nothing to measure it by."""
+        if self.accuracy is None or self.reference is None:
+            return float("nan")
+        return self.reference - self.accuracy.value
 
 
 def import_labels(ws: Workspace, path: Path) -> tuple[int, int]:
@@ -70,8 +83,12 @@ def import_labels(ws: Workspace, path: Path) -> tuple[int, int]:
     return len(labels), len(keys - there)
 
 
-def of_bundles(ws: Workspace) -> list[Labelled]:
+def of_bundles(ws: Workspace, bundle: str = "") -> list[Labelled]:
     """What the labels say of each bundle that has some, the latest decision last.
+
+    Args:
+        ws: The workspace.
+        bundle: Only this digest.
 
     Raises:
         UsageError: The workspace does not have a bundle that was labelled.
@@ -84,14 +101,13 @@ def of_bundles(ws: Workspace) -> list[Labelled]:
     if not ws.tables.exists(LABELS):
         return []
     query = f"""select r.bundle, r.device, r.epoch, r.seq, r.label, r.scores, r.probability, l.label
-        from records r join ({_LAST}) l using (device, epoch, seq)
+        from records r join ({_LAST}) l using (device, epoch, seq) where $bundle in ('', r.bundle)
         order by r.bundle, r.time_ms, r.device, r.epoch, r.seq"""
-    rows = [_Row(*row) for row in view.sql(ws, query).fetchall()]
+    rows = [_Row(*row) for row in view.sql(ws, query, {"bundle": bundle}).fetchall()]
     chances = _chances(ws)
     found = []
     for digest, group in groupby(rows, key=lambda row: row.bundle):
-        names = find_bundle(ws, digest)[1].manifest.labels
-        found.append(_labelled(digest, names, list(group), chances))
+        found.append(_labelled(find_bundle(ws, digest)[1].manifest, list(group), chances))
     return found
 
 
@@ -106,7 +122,8 @@ class _Row(NamedTuple):
     truth: str
 
 
-def _labelled(digest: str, names: Sequence[str], rows: list[_Row], chances: Mapping[Key, float]) -> Labelled:
+def _labelled(manifest: Manifest, rows: list[_Row], chances: Mapping[Key, float]) -> Labelled:
+    names = manifest.labels
     decided = [row for row in rows if row.label >= 0]
     right = [names[row.label] == row.truth for row in decided]
     asked = [chances.get((row.device, row.epoch, row.seq), 1.0) for row in decided]
@@ -114,17 +131,19 @@ def _labelled(digest: str, names: Sequence[str], rows: list[_Row], chances: Mapp
     sure = [row.scores[row.label] for row in decided]
     says = bool(decided) and all(are_probabilities(row.scores) for row in decided)
     evidence = log_evidence(zip(sure, right, strict=True)) if says else None
+    random = sum(chance < 1 for chance in asked)
+    tested = (manifest.extra.get("tested") or {}).get("accuracy") if random else None
+    reference = tested[0] if tested else weighted(sure, kept).value if says else None
     return Labelled(
-        bundle=digest, accuracy=weighted(right, kept) if decided else None, random=sum(chance < 1 for chance in asked),
+        bundle=rows[0].bundle, accuracy=weighted(right, kept) if decided else None, random=random,
         abstained=len(rows) - len(decided), unknown=tuple(sorted({row.truth for row in rows} - set(names))),
-        log_evidence=evidence, has_moved=evidence is not None and has_moved(evidence),
+        log_evidence=evidence, has_moved=evidence is not None and has_moved(evidence), reference=reference,
+        reference_of="on its test groups" if tested else "by the scores of the same records" if says else "",
     )  # fmt: skip
 
 
 def _chances(ws: Workspace) -> dict[Key, float]:
     """With which chance each record was asked for; those that no request names are not in it."""
-    from cloud_trainer.drift.judge import REQUESTS
-
     chances: dict[Key, float] = {}
     if not ws.tables.exists(REQUESTS):
         return chances

@@ -14,9 +14,11 @@ from cloud_trainer.drift import DRIFTED, Rule
 from cloud_trainer.drift.case import place
 from cloud_trainer.drift.judge import baseline, by_age, read_periods, with_loss
 from cloud_trainer.drift.periods import Z_STEP, Period
+from cloud_trainer.drift.retrain import decide
 from cloud_trainer.drift.verdict import STEADY, WATCH, Judged, Verdict, categories, since
 from cloud_trainer.ingest import view
 from cloud_trainer.labels import of_bundles
+from cloud_trainer.policies import RetrainPolicy
 from cloud_trainer.report import telemetry
 from cloud_trainer.report.facts import Facts, Mark, Moved, Stand
 from edge_runtime.errors import UsageError
@@ -31,7 +33,13 @@ FOREVER = 2**62
 
 
 def gather(
-    ws: Workspace, *, bundle: str = "", from_ms: int = 0, to_ms: int = FOREVER, rule: Rule | None = None
+    ws: Workspace,
+    *,
+    bundle: str = "",
+    from_ms: int = 0,
+    to_ms: int = FOREVER,
+    rule: Rule | None = None,
+    policy: RetrainPolicy | None = None,
 ) -> Facts:
     """What there is to say of a model.
 
@@ -41,6 +49,7 @@ def gather(
         from_ms: What is shown begins here; it is judged by all that came before, too.
         to_ms: Judged by periods that end by then.
         rule: The detector's numbers.
+        policy: When to ask for labels.
 
     Raises:
         UsageError: No telemetry speaks of the bundle, or of several that begin so; the workspace lacks the file.
@@ -56,6 +65,8 @@ def gather(
     first = max(from_ms, min(t.periods[0].start_ms for t in one.tracks))
     last = max(one.times)
     where = telemetry.Where(bundle=digest, from_ms=first, to_ms=last)
+    labelled = next(iter(of_bundles(ws, digest)), None)
+    said = decide(policy or RetrainPolicy(), one.verdicts[0], labelled)
     strata = manifest.baseline().strata[0]
     return Facts(
         title=f"{manifest.manifest.name} {manifest.manifest.version}", bundle=digest, from_ms=first, to_ms=last,
@@ -64,7 +75,7 @@ def gather(
         moved=_moved(one, (*strata.features, *strata.scores)),
         marks=[*_runs(found, first, last), *_alarms(one, first), *telemetry.marks(ws, where)],
         expected=telemetry.expected(ws, where),
-        labelled=next((each for each in of_bundles(ws) if each.bundle == digest), None),
+        labelled=labelled, advice=[f"retrain: {said.why}"] if said else [],
         latencies=telemetry.latencies(ws, where), losses=telemetry.losses(ws, where),
     )  # fmt: skip
 

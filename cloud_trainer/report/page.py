@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from cloud_trainer.drift.triage import SEASON
+from cloud_trainer.drift.loss import ASSUMES
+from cloud_trainer.drift.triage import ADVICE, SEASON
 from cloud_trainer.drift.verdict import DRIFTED, STEADY, WATCH, Verdict
 from cloud_trainer.report import svg
 from cloud_trainer.report.facts import Facts, Moved, Share, Stand
@@ -14,7 +15,6 @@ from cloud_trainer.report.html import Markup, document, table, tag
 from cloud_trainer.report.svg import Axis, moment
 
 ROWS_SHOWN, MARKS_SHOWN = 40, 200
-ASSUMES = "if the scores are calibrated and only the inputs moved"
 
 
 def render(facts: Facts) -> str:
@@ -37,7 +37,8 @@ def render(facts: Facts) -> str:
 
 def _verdict(facts: Facts, model: Verdict) -> Markup:
     said = model.verdict + (f": {model.cause}" if model.cause and model.verdict == DRIFTED else "")
-    lines = [*_who(facts, model), *_costs(facts, model), *facts.advice]
+    advice = f"{model.cause}: {ADVICE[model.cause]}" if model.cause in ADVICE else None
+    lines = [*_who(facts, model), *_costs(facts, model), *([advice] if advice else []), *facts.advice]
     return tag(
         "section", tag("p", tag("strong", said)), [tag("p", line) for line in lines],
         class_=f"verdict {model.verdict}", aria_label="verdict",

@@ -7,10 +7,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloud_trainer.drift.judge import REQUESTS
+from cloud_trainer.drift.judge import LABELS, REQUESTS
 from cloud_trainer.drift.loss import ROUNDING, of_sums
 from cloud_trainer.ingest import view
-from cloud_trainer.labels.late import LABELS
 from cloud_trainer.report.facts import Latency, Loss, Mark, Share
 
 if TYPE_CHECKING:

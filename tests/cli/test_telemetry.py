@@ -46,14 +46,14 @@ def test_a_port_that_is_none_is_refused() -> None:
 
 
 def test_labels_are_asked_for_only_where_accuracy_is_at_stake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No score of the fleet's records says anything: asked. Scores as sure as before: not asked, unless told to."""
+    """No score says what it costs: not asked. Scores as sure as before: not asked, unless told to."""
     monkeypatch.chdir(tmp_path)
     ws = Workspace(tmp_path / "ws")
     fleet = Fleet(ws)
     (ws.bundles / "a.elb").write_bytes(fleet.file)
     asked = call("drift", "--request", "-w", ws.root)
     assert "d1/main: drifted" in asked
-    assert "asked for labels of 0 records" in asked
+    assert "no need to retrain: no score says what it costs and input drift alone is not enough" in asked
     pending = Pending()
     batch = samples.records(100, 6, device="d1")
     times = tuple(START_MS + PERIOD_MS * hour for hour in (3, 4, 5, 16, 17, 18))
@@ -65,5 +65,6 @@ def test_labels_are_asked_for_only_where_accuracy_is_at_stake(tmp_path: Path, mo
     append(ws.tables, pending.take().tables)
     told = call("drift", "--request", "-w", ws.root)
     assert "expected accuracy 87.5% -> 87.5%" in told
-    assert "not asked for labels: 0.0% is below --least-loss 2.0%" in told
+    assert "no need to retrain: expected loss 0.0%, if the scores are calibrated and only inputs moved, is not" in told
+    assert not ws.tables.exists("retrain_requests")
     assert "asked for labels of 3 records" in call("drift", "--request", "--least-loss", "0", "-w", ws.root)

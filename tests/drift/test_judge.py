@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,10 +30,10 @@ from tests.ingest import samples
 SITE, STREAM = "lab", "main"
 
 
-def bundle(base: Baseline) -> tuple[str, bytes]:
-    """Digest and file of a bundle with this baseline."""
+def bundle(base: Baseline, extra: dict[str, Any] | None = None) -> tuple[str, bytes]:
+    """Digest and file of a bundle with this baseline, and more in its manifest."""
     members = {**contract.MEMBERS, "baseline.json": base.to_bytes()}
-    manifest = replace(contract.MANIFEST, members=members_of(members))
+    manifest = replace(contract.MANIFEST, members=members_of(members), extra=extra or {})
     return manifest.digest, pack(manifest, members)
 
 
@@ -46,11 +47,11 @@ def row(x: Array, b: Bins) -> SummaryRow:
 class Fleet:
     """Two devices whose summaries arrive twice; feature "b" of d1 moves at period 15."""
 
-    def __init__(self, ws: Workspace, *, rows: slice = slice(None)) -> None:
+    def __init__(self, ws: Workspace, *, rows: slice = slice(None), extra: dict[str, Any] | None = None) -> None:
         rng = np.random.default_rng(8)
         parts = [bins(x, name) for x, name in zip(rng.normal(size=(3, 1500)), ("a", "b", "idle"), strict=True)]
         self.baseline = baseline(parts[:2], parts[2:])
-        self.digest, self.file = bundle(self.baseline)
+        self.digest, self.file = bundle(self.baseline, extra)
         pending = Pending()
         for device in ("d0", "d1"):
             for number in range(25):

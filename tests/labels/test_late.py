@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cloud_trainer.drift.judge import DRAWN, RecordKey
 from cloud_trainer.ingest.pending import Pending
 from cloud_trainer.ingest.store import append
 from cloud_trainer.labels import import_labels, of_bundles
+from cloud_trainer.project import write_template
 from cloud_trainer.workspace import Workspace
 from edge_runtime.contract import topics
 from edge_runtime.errors import ContractError
@@ -27,9 +29,9 @@ N = 400
 class Field:
     """The fleet of tests/drift with sampled records of d1: unsure ones are kept twice as often."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, tested: float | None = None) -> None:
         self.ws = Workspace(root)
-        self.fleet = Fleet(self.ws)
+        self.fleet = Fleet(self.ws, extra={} if tested is None else {"tested": {"accuracy": [tested, 0.9, 1.0]}})
         (self.ws.bundles / "a.elb").write_bytes(self.fleet.file)
         rng = np.random.default_rng(6)
         score = rng.uniform(0.5, 1.0, N)
@@ -119,3 +121,42 @@ def test_a_sheet_without_lines_is_told_by_its_head(text: str, said: str, tmp_pat
     with pytest.raises(ContractError, match=said) as why:
         import_labels(Workspace(tmp_path / "ws"), sheet)
     assert "none" not in why.value.hint
+
+
+def test_a_labelled_loss_asks_for_the_records_that_are_not_labelled_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It errs far more than its scores say; what has a label is not asked for again, and then nothing is left."""
+    monkeypatch.chdir(tmp_path)
+    field = Field(tmp_path / "ws")
+    some = [("d1", samples.EPOCH, seq) for seq in range(1, 301)]
+    import_labels(field.ws, field.sheet(tmp_path / "l.csv", some, wrong=True))
+    (tmp_path / "edgeloop.toml").write_text("[retrain]\n")  # of another project: what is named counts
+    command = ("drift", "--request", "-w", field.ws.root, "--project", template(tmp_path / "mine.toml"))
+    told = call(*command)
+    assert "retrain: labelled loss 7" in told
+    assert "% by the scores of the same records, 0.0% by labels) is above 5.0%" in told
+    assert "asked for labels of 100 records" in told
+    [(why, named)] = field.ws.tables.sql("select why, records from retrain_requests").fetchall()
+    assert why.startswith("labelled loss")
+    assert not {f"{d}:{e}:{s}" for d, e, s in some} & set(json.loads(named))
+    rest = [("d1", samples.EPOCH, seq) for seq in range(301, N + 1)]
+    import_labels(field.ws, field.sheet(tmp_path / "m.csv", rest, wrong=True))
+    assert "every record of it is labelled" in call(*command)
+
+
+def template(path: Path) -> Path:
+    write_template(path)
+    return path
+
+
+def test_a_loss_is_measured_by_the_test_groups_where_labels_were_drawn_at_random(tmp_path: Path) -> None:
+    field = Field(tmp_path / "ws", tested=0.99)
+    [sick] = [v for v in judge(field.ws) if v.device == "d1" and v.verdict == DRIFTED]
+    request = retrain_request(field.ws, sick, limit=200)
+    import_labels(field.ws, field.sheet(tmp_path / "l.csv", list(request.records)))
+    [found] = of_bundles(field.ws)
+    assert (found.reference, found.reference_of) == (0.99, "on its test groups")
+    assert found.accuracy
+    assert found.loss == 0.99 - found.accuracy.value
+    assert "measured by 99.0% on its test groups" in call("labels", "show", "-w", field.ws.root)

@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.svm import LinearSVC
 
 from cloud_trainer.datasets import freeze
-from cloud_trainer.export.exporter import decided_text, export
+from cloud_trainer.export.exporter import decided_text, export, summary
 from cloud_trainer.features import FeatureTable, materialise
 from cloud_trainer.policies import CostSpec, PolicySpec
 from cloud_trainer.project import load
@@ -194,4 +194,7 @@ def test_written_thresholds_are_told_nothing_of(tmp_path: Path) -> None:
     run, table = blurred(300)
     made = export(run, table=table, name="m", version=1, policy=policy(2), rule=PolicySpec(), out_dir=tmp_path)
     assert "decided" not in made.manifest.extra
+    value, low, high = made.manifest.extra["tested"]["accuracy"]
+    assert 0 < low < value < high <= 1
+    assert f"accuracy {value:.3f}" in "\n".join(summary(made))
     assert made.manifest.policy == Policy(thresholds_ppm=(0, 0))
