@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cloud_trainer.estimators import DEFAULTS, ESTIMATORS, METRICS, able
 from cloud_trainer.policies import PolicySpec, RetrainPolicy, read_policy, read_retrain
+from cloud_trainer.seasons import SeasonSpec, read_seasons
 from cloud_trainer.section import Section, did_you_mean
 from cloud_trainer.task import Task
 from edge_runtime.contract.timing import MAX_GAP, TIME_POLICIES, Timing
@@ -170,6 +171,7 @@ class Project:
     train: Train
     target: Mapping[str, int]
     policy: PolicySpec
+    seasons: SeasonSpec = SeasonSpec()  # noqa: RUF009 - frozen
     precision: str = "auto"
     runtime: str = RUNTIME
     retrain: RetrainPolicy = RetrainPolicy()  # noqa: RUF009 - frozen
@@ -228,6 +230,7 @@ def load(path: Path | str = FILE) -> Project:
         runtime=target.text("onnxruntime", RUNTIME),
         policy=read_policy(top.section("policy", optional=True)),
         retrain=read_retrain(top.section("retrain", optional=True)),
+        seasons=read_seasons(top.section("drift", optional=True)),
     )
     head.done()
     target.done()

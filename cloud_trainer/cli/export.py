@@ -46,6 +46,7 @@ def export(
         version=version or next_version(folder, name or declared.name),
         policy=policy_of(declared, run, table),
         rule=declared.policy,
+        seasons=declared.seasons,
         out_dir=folder,
         target=declared.target,
         precision=precision or declared.precision,

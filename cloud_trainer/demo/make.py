@@ -112,6 +112,7 @@ def export(loop: Loop, run: Run, *, version: int, name: str) -> Exported:
         version=version,
         policy=policy_of(project, run, loop.tables[-1]),
         rule=project.policy,
+        seasons=project.seasons,
         out_dir=loop.ws.bundles,
         target=project.target,
         sign=signer(loop.keys.release),

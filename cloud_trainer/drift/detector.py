@@ -18,6 +18,7 @@ Arrays are [..., features, categories]; a category is below, one of the inner bi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -99,6 +100,22 @@ def reference(stratum: Stratum, rule: Rule) -> Reference:
         quantile = 2.0 * float(gammaincinv((len(counts) - 1) / 2, rule.level))  # of chi-square
         delta2[row] = max(rule.floor, quantile / n_base)
     return Reference(names=(*(b.name for b in bins), LABEL), p=p, delta=np.sqrt(delta2), lag1=lag1)
+
+
+def mixture(parts: Sequence[tuple[Reference, float]]) -> Reference:
+    """The reference of a period that lies in several strata, with its part in each; the parts add up to 1.
+
+    chi2 is convex in both shares together, so a world within the tolerance of each stratum is within the mean of them.
+    """
+    (first, _), *more = parts
+    if not more:
+        return first
+    return Reference(
+        names=first.names,
+        p=np.sum([part * ref.p for ref, part in parts], axis=0),
+        delta=np.sqrt(np.sum([part * ref.delta**2 for ref, part in parts], axis=0)),
+        lag1=np.max([ref.lag1 for ref, _ in parts], axis=0),
+    )
 
 
 def _independent(lag1: Array | float) -> Array | float:

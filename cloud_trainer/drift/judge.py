@@ -141,8 +141,8 @@ def read_periods(ws: Workspace, *, bundle: str = "") -> list[Period]:
 
 
 def baseline(ws: Workspace, digest: str) -> Baseline:
-    """The baseline inside a bundle file of the workspace."""
-    return find_bundle(ws, digest)[1].baseline()
+    """The baseline inside a bundle file of the workspace, with its strata."""
+    return find_bundle(ws, digest)[1].matched_baseline()
 
 
 def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000, why: str = "") -> RetrainRequest:

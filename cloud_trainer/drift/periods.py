@@ -15,7 +15,7 @@ import numpy as np
 
 from cloud_trainer.drift.detector import Array, Reference, autocorrelation
 from cloud_trainer.ingest.schema import rows_of
-from edge_runtime.contract.strata import strata_at
+from edge_runtime.contract.strata import strata_over
 
 SYNCED = 1  # the summary's clock
 Z_STEP = 2.0**-16  # sums are integers of z = (x - centre) / scale in these steps
@@ -65,7 +65,9 @@ class Period:
     start_ms: int
     end_ms: int
     n_windows: int
-    strata: tuple[str, ...]  # names of those it belongs to, the narrowest first; none where the clock is unknown
+    strata: tuple[
+        tuple[str, float], ...
+    ]  # those that it lies in, with its part in each; none where the clock is unknown
     tallies: tuple[Tally, ...]  # features, then scores
     label_counts: tuple[int, ...]  # windows by decided label, abstain last
 
@@ -136,8 +138,8 @@ def _part(row: Mapping[str, Any]) -> Period:
     )  # fmt: skip
 
 
-def _strata(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _strata(row: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
     offset_min = row["utc_offset_min"]
     if offset_min is None or row["clock"] != SYNCED:
         return ()
-    return strata_at(row["start_ms"], offset_min)
+    return strata_over(row["start_ms"], row["end_ms"], offset_min)

@@ -23,7 +23,7 @@ class Track:
     """A stream's run through the detector."""
 
     periods: tuple[Period, ...]
-    refs: tuple[Reference, ...]  # of each period's stratum
+    refs: tuple[Reference, ...]  # of each period's strata
     states: tuple[State, ...]  # after each period
     log_e: Array  # [T, F]
     log_m: Array  # [T] mean over features
@@ -36,12 +36,12 @@ def references(rule: Rule, baseline: Baseline) -> dict[str, Reference]:
 
 
 def track(refs: Mapping[str, Reference], rule: Rule, series: Sequence[Period]) -> Track:
-    """Run one stream's periods, oldest first, each against the narrowest stratum that the baseline has for it.
+    """Run one stream's periods, oldest first, each against the strata of the baseline that it lies in.
 
     Raises:
         ContractError: A summary does not have the baseline's rows and bins.
     """
-    used = [refs[next((name for name in period.strata if name in refs), ALL)] for period in series]
+    used = [detector.mixture(_parts(refs, period.strata)) for period in series]
     state = detector.start(refs[ALL], rule)
     states = []
     for ref, period in zip(used, series, strict=True):
@@ -53,6 +53,13 @@ def track(refs: Mapping[str, Reference], rule: Rule, series: Sequence[Period]) -
         periods=tuple(series), refs=tuple(used), states=tuple(states), log_e=np.stack([s.log_e for s in states]),
         log_m=detector.log_mean(log_rows), log_rows=log_rows,
     )  # fmt: skip
+
+
+def _parts(refs: Mapping[str, Reference], strata: Sequence[tuple[str, float]]) -> list[tuple[Reference, float]]:
+    """The references that a period is compared with, and its part in each: what none of them covers is in "all"."""
+    known = [(refs[name], part) for name, part in strata if name in refs]
+    rest = 1.0 - sum(part for _, part in known)
+    return known if rest < 1e-9 else [*known, (refs[ALL], rest)]
 
 
 def _check(ref: Reference, period: Period) -> None:

@@ -69,7 +69,7 @@ def bins_of(name: str, values: F32, pairs: npt.NDArray[np.int64]) -> Bins:
         n_nan=len(values) - len(known),
         centre=centre,
         scale=scale,
-        lag1=_lag1(values, pairs),
+        lag1=lag1_of(values, pairs),
     )
 
 
@@ -115,7 +115,7 @@ def _moments(values: F32) -> tuple[float, float]:
     return float(np.float32(wide.mean())), float(scale) if np.isfinite(scale) and scale > 0 else 1.0
 
 
-def _lag1(values: F32, pairs: npt.NDArray[np.int64]) -> float:
+def lag1_of(values: F32, pairs: npt.NDArray[np.int64]) -> float:
     """Autocorrelation of neighbouring windows about the mean of all, -1..1; 0 where it has no meaning."""
     wide = values.astype(np.float64)
     centred = wide - np.nanmean(wide) if len(wide) else wide

@@ -19,13 +19,17 @@ from cloud_trainer.export.decide import decide_rows
 from cloud_trainer.export.models import Models, Progress, Wanted, make_models
 from cloud_trainer.export.rows import spread
 from cloud_trainer.export.runtimes import OLDEST
+from cloud_trainer.export.strata import Rows, strata_of
 from cloud_trainer.policies import PolicySpec
+from cloud_trainer.seasons import SeasonSpec
 from cloud_trainer.task import task_of
 from edge_runtime.contract.baseline import Baseline
 from edge_runtime.contract.bundle import Bundle, members_of, pack
 from edge_runtime.contract.golden import Golden
 from edge_runtime.contract.manifest import Budget, Lineage, Manifest, Policy
 from edge_runtime.contract.order import Signature
+from edge_runtime.contract.strata import MEMBER as STRATA
+from edge_runtime.contract.strata import Strata
 from edge_runtime.engines import load_bundle, open_engine
 from edge_runtime.errors import ContractError
 
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 Sign = Callable[[bytes], Signature]
 GOLDEN_ROWS: Final = 16
 ENOUGH: Final = 100  # test rows from which on they alone make the bins of the scores
+AUTO: Final = SeasonSpec()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,7 @@ def export(
     policy: Policy,
     out_dir: Path,
     rule: PolicySpec | None = None,
+    seasons: SeasonSpec = AUTO,
     target: Mapping[str, int] | None = None,
     precision: str = "auto",
     runtime: str = OLDEST,
@@ -90,6 +96,7 @@ def export(
         out_dir: Made if missing.
         rule: That the thresholds of `policy` were chosen by; what they are worth on the test rows goes into the
             manifest.
+        seasons: Which strata the baseline is to have, by the times of the recordings.
         target: Limits by name of a `Budget` field; a missing one is no limit.
         precision: "auto" keeps what wins for the target; "float32" and "int8" are kept if they decide alike.
         runtime: The oldest onnxruntime of the target, such as "1.20".
@@ -111,10 +118,15 @@ def export(
     )
     models = make_models(run, wanted, progress=progress)
     test = np.flatnonzero(np.isin(table.groups, run.test_groups))
+    baseline, strata, why = _baseline(
+        table, run.labels, models, policy, test if len(test) >= ENOUGH else None, seasons=seasons
+    )
+    models = replace(models, why=models.why | {"strata": why})
     members = {
         "program.json": run.program.to_bytes(),
         **models.members,
-        "baseline.json": _baseline(table, run.labels, models, policy, test if len(test) >= ENOUGH else None).to_bytes(),
+        "baseline.json": baseline.to_bytes(),
+        **({STRATA: strata.to_bytes()} if strata else {}),
         "golden.json": _golden(run.x_test, models, policy).to_bytes(),
     }
     draft = _manifest(run, models, members, name=name, version=version, policy=policy)
@@ -210,15 +222,17 @@ def _baseline(
     models: Models,
     policy: Policy,
     test: npt.NDArray[np.int64] | None,
-) -> Baseline:
+    *,
+    seasons: SeasonSpec,
+) -> tuple[Baseline, Strata | None, str]:
     """Features of all windows; scores and labels of those that the model did not see, where they are enough."""
     rows = np.arange(len(table.x)) if test is None else test
     recording = np.asarray(table.recording)
     rows = rows[np.lexsort((table.window[rows], recording[rows]))]
     scores = models.scores(np.ascontiguousarray(table.x[rows]))
     labels, _ = decide_rows(policy, scores, recording[rows].tolist())
-    n_labels = len(names)
-    return baseline_of(
+    decided = np.where(labels < 0, len(names), labels).astype(np.int64)
+    baseline = baseline_of(
         features=table.x,
         feature_names=[feature.name for feature in table.program.features],
         recording=table.recording,
@@ -226,8 +240,22 @@ def _baseline(
         scores=scores,
         score_names=names,
         score_rows=rows,
-        label_counts=np.bincount(np.where(labels < 0, n_labels, labels), minlength=n_labels + 1).tolist(),
+        label_counts=np.bincount(decided, minlength=len(names) + 1).tolist(),
     )
+    code = np.unique(recording, return_inverse=True)[1]
+    strata, why = strata_of(
+        baseline,
+        seasons,
+        features=Rows(values=table.x, recording=code, window=table.window, time_us=table.time_us),
+        scores=Rows(
+            values=scores.astype(np.float32),
+            recording=code[rows],
+            window=table.window[rows],
+            time_us=table.time_us[rows],
+        ),
+        decided=decided,
+    )
+    return baseline, strata, why
 
 
 def _golden(x_test: npt.NDArray[np.float32], models: Models, policy: Policy) -> Golden:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cloud_trainer.workspace import Workspace
     from edge_runtime.contract.program import Program
 
+UNKNOWN = -1
+"""The time of a window where nobody said."""
 DEALT = "rows"
 """The recording of records that were dealt into groups: neighbours are those of the files."""
 
@@ -38,6 +40,7 @@ class FeatureTable:
         groups: One a row.
         recording: One a row; of a device's record "device/epoch"; records that were dealt into groups are one, "rows".
         window: int64 [n], number of the window in its recording; of a device's record its seq.
+        time_us: int64 [n], when the last frame of the window was taken [µs UTC], -1 where nobody said.
         labels: In the order of the index; the names of the values.
         program: What made `x`.
         dataset: What it was made from.
@@ -51,6 +54,7 @@ class FeatureTable:
     labels: tuple[str, ...]
     program: Program
     dataset: DatasetVersion
+    time_us: npt.NDArray[np.int64]
 
 
 def materialise(
@@ -89,6 +93,7 @@ def materialise(
         labels=dataset.targets or dataset.labels,
         program=program,
         dataset=dataset,
+        time_us=np.concatenate([part.time_us for part in parts]),
     )
 
 
@@ -130,6 +135,7 @@ class _Rows:
     groups: list[str]
     recording: list[str]
     window: npt.NDArray[np.int64]
+    time_us: npt.NDArray[np.int64]
 
 
 def _with_parents(ws: Workspace, dataset: DatasetVersion, program: Program) -> list[DatasetVersion]:
@@ -163,10 +169,11 @@ def _rows_of(ws: Workspace, dataset: DatasetVersion, program: Program, engine: s
             groups=list(records.groups),
             recording=[f"{device}/{epoch:016x}" for device, epoch, _ in records.ids],
             window=np.array([seq for _, _, seq in records.ids], dtype=np.int64),
+            time_us=np.full(len(records.ids), UNKNOWN, dtype=np.int64),
         )
     _check_channels(dataset, program)
     name = cache_name(dataset, program)
-    if not ws.tables.exists(name):
+    if not ws.tables.exists(name) or not _has_times(ws, name):
         native.check_program(program)
         rows = _compute(dataset, read_frames(ws, dataset), program, engine, progress)
         _check_finite(rows, program)
@@ -215,6 +222,7 @@ def _compute(
         groups=[group for part in parts for group in part.groups],
         recording=[name for part in parts for name in part.recording],
         window=np.concatenate([part.window for part in parts]),
+        time_us=np.concatenate([part.time_us for part in parts]),
     )
 
 
@@ -229,17 +237,19 @@ def _windows(recording: Recording, program: Program, *, by_last: bool) -> _Rows:
             hint="leave the recording out, or lower features.window_frames",
         )
     if program.timing:
-        rows, windows, labels = timed_rows(recording, program, by_last=by_last)
+        timed = timed_rows(recording, program, by_last=by_last)
         return _Rows(
-            x=rows,
-            label=labels,
-            groups=[recording.group] * len(labels),
-            recording=[recording.name] * len(labels),
-            window=windows,
+            x=timed.x,
+            label=timed.label,
+            groups=[recording.group] * len(timed.label),
+            recording=[recording.name] * len(timed.label),
+            window=timed.window,
+            time_us=timed.time_us,
         )
     x = _vectors(recording, program)
     label = labelled_windows(recording, program.window_frames, program.hop_frames, by_last=by_last)
     kept = np.array(sorted(label), dtype=np.int64)
+    last = kept * program.hop_frames + program.window_frames - 1
     is_dealt = recording.places is not None
     return _Rows(
         x=x[kept],
@@ -247,6 +257,7 @@ def _windows(recording: Recording, program: Program, *, by_last: bool) -> _Rows:
         groups=[recording.group] * len(kept),
         recording=[DEALT if is_dealt else recording.name] * len(kept),
         window=kept if recording.places is None else recording.places[kept],
+        time_us=np.full(len(kept), UNKNOWN, dtype=np.int64) if recording.times is None else recording.times[last],
     )
 
 
@@ -299,6 +310,7 @@ def _columns(rows: _Rows) -> dict[str, Any]:
         "recording": rows.recording,
         "group": rows.groups,
         "window": rows.window,
+        "time_us": rows.time_us,
         "label": rows.label,
         **{f"f{i}": rows.x[:, i] for i in range(rows.x.shape[1])},
     }
@@ -314,4 +326,10 @@ def _read(ws: Workspace, name: str, n_features: int) -> _Rows:
         groups=columns["group"].tolist(),
         recording=columns["recording"].tolist(),
         window=np.asarray(columns["window"], dtype=np.int64),
+        time_us=np.asarray(columns["time_us"], dtype=np.int64),
     )
+
+
+def _has_times(ws: Workspace, name: str) -> bool:
+    """Not a table that an older version kept; it is made anew."""
+    return "time_us" in ws.tables.sql(f"select * from {name} limit 0").columns

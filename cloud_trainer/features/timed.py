@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cloud_trainer.features.cells import cells_of
@@ -16,10 +17,18 @@ if TYPE_CHECKING:
     from edge_runtime.contract.program import Program
 
 
-def timed_rows(
-    recording: Recording, program: Program, *, by_last: bool = False
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], list[str]]:
-    """(rows, their window numbers, their labels): those that a stream decides, whose frames have one label.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedRows:
+    """Labelled windows: features float32 [n, F], number and label of each, the time of its last frame [µs UTC]."""
+
+    x: npt.NDArray[np.float32]
+    window: npt.NDArray[np.int64]
+    label: list[str]
+    time_us: npt.NDArray[np.int64]
+
+
+def timed_rows(recording: Recording, program: Program, *, by_last: bool = False) -> TimedRows:
+    """The windows that a stream decides, whose frames have one label.
 
     `by_last`: the label of the last frame counts.
 
@@ -56,4 +65,9 @@ def timed_rows(
     ends = np.array([span.end for span in recording.spans], dtype=np.int64)
     at = np.searchsorted(starts, last if by_last else first, side="right") - 1
     kept = np.flatnonzero((at >= 0) & (last < ends[at]) & ~is_filled)
-    return x[kept], kept.astype(np.int64), [recording.spans[i].label for i in at[kept].tolist()]
+    return TimedRows(
+        x=x[kept],
+        window=kept.astype(np.int64),
+        label=[recording.spans[i].label for i in at[kept].tolist()],
+        time_us=recording.times[last[kept]],
+    )

@@ -74,9 +74,10 @@ function header(name, length) {
   return block;
 }
 
-// Its documents, decoded: manifest, program, baseline, golden and signatures.
+// Its documents, decoded: manifest, program, baseline, strata where there are some, golden and signatures.
 export async function documents(bytes, decode) {
   const { manifest, members, signatures } = await unpack(bytes, decode);
-  const inside = ["program", "baseline", "golden"].map((kind) => decode(members[`${kind}.json`], kind));
+  const kinds = ["program", "baseline", "strata", "golden"].filter((kind) => `${kind}.json` in members);
+  const inside = kinds.map((kind) => decode(members[`${kind}.json`], kind));
   return [manifest, ...inside, ...(signatures ? [signatures] : [])];
 }

@@ -284,6 +284,13 @@ function baselineRule({ strata }, where) {
   });
 }
 
+const part = object({ name: match(/^(?!all$)/), n_windows: time, counts: list(2, 1088, list(3, 66, time)), n_nan: list(2, 1088, time),
+  lag1: list(2, 1088, number((x) => x >= -1 && x <= 1, "-1..1")), label_counts: list(1, 65, time) },
+(p, where) => {
+  text(1, 64)(p.name, `${where}.name`);
+  long(p, where, p.counts.length, "n_nan", "lag1");
+});
+
 function goldenRule(d, where) {
   long(d, where, d.features.length, "labels", "scores");
   for (const name of ["features", "scores"])
@@ -308,6 +315,7 @@ export const FILES = {
     evidence: list(0, 1024, (v, where) => (need(isMap(v), where, "an object", v), free(v))), members: list(1, 16, member),
   }, manifestRule],
   baseline: [{ strata: list(1, 64, stratum) }, baselineRule],
+  strata: [{ strata: list(1, 63, part) }, (d, where) => unique(d.strata.map((one) => one.name), `${where}.strata`)],
   golden: [{
     features: list(1, 1024, list(1, 1024, single)), labels: list(1, 1024, int(-1n, 63n)), scores: list(1, 1024, numbers(1, 64)),
   }, goldenRule],

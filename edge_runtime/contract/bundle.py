@@ -69,6 +69,17 @@ class Bundle:
 
         return Baseline.from_bytes(self.members["baseline.json"])
 
+    def matched_baseline(self) -> Baseline:
+        """The baseline with the strata of member `strata.json`, where there is one: for who compares, not who counts.
+
+        Raises:
+            ContractError: A member is malformed, or they do not fit together.
+        """
+        from edge_runtime.contract.strata import MEMBER, Strata, matched
+
+        baseline = self.baseline()
+        return matched(baseline, Strata.from_bytes(self.members[MEMBER])) if MEMBER in self.members else baseline
+
     def golden(self) -> Golden:
         """Member `golden.json`, decoded."""
         from edge_runtime.contract.golden import Golden

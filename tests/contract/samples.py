@@ -25,6 +25,7 @@ from edge_runtime.contract.order import Order, OrderStream, Signature, Signed
 from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.contract.program import Channel, Feature, Field, Filter, Program
 from edge_runtime.contract.records import RecordBatch
+from edge_runtime.contract.strata import Counts, Part, Strata
 from edge_runtime.contract.summary import SummaryBatch, SummaryRow
 from edge_runtime.contract.timing import Timing
 from edge_runtime.lean import items_of
@@ -102,6 +103,21 @@ def _stratum(name: str, factor: int) -> Stratum:
 
 
 BASELINE = Baseline(strata=(_stratum("all", 2), _stratum("weekend-07", 1)))
+STRATA = Strata(
+    strata=(
+        Part(
+            name="hour 07 weekend",
+            n_windows=25,
+            rows=(
+                Counts(counts=(0, 10, 13, 1), n_nan=1, lag1=-0.25),
+                Counts(counts=(0, 25, 0, 0), n_nan=0, lag1=0.5),
+                Counts(counts=(0, 3, 4, 0), n_nan=0, lag1=0.0),
+                Counts(counts=(1, 2, 4, 0), n_nan=0, lag1=1.0),
+            ),
+            label_counts=(3, 4, 0),
+        ),
+    )
+)
 GOLDEN_VECTORS = Golden(
     features=((0.5, -1.25), (3.0, 2.0**-20)),
     labels=(1, -1),
@@ -249,6 +265,7 @@ DOCUMENTS = (
     _document("manifest", MANIFEST, is_json=True),
     _document("manifest", VALUES, is_json=True, variant="-values"),
     _document("baseline", BASELINE, is_json=True),
+    _document("strata", STRATA, is_json=True),
     _document("golden", GOLDEN_VECTORS, is_json=True),
     _document("order", ORDER, is_json=True),
     _document("signed", SIGNED, is_json=True),

@@ -151,6 +151,6 @@ def test_periods_know_the_local_hour_by_the_last_birth_before_them(ws: Workspace
     append(ws.tables, pending.take().tables)
     found = [p for p in read_periods(ws, bundle=fleet.digest) if p.device == "d0"]
     assert [p.strata for p in found[:4]] == [(), *(
-        (f"hour {hour} weekday", "month 11") for hour in ("23", "00", "03")
+        ((f"hour {hour} weekday", 1.0), ("month 11", 1.0)) for hour in ("23", "00", "03")
     )]  # fmt: skip
     assert all(p.strata == () for p in read_periods(ws) if p.device == "d1")

@@ -25,7 +25,7 @@ from cloud_trainer.drift.periods import Period
 from cloud_trainer.drift.verdict import judge_model
 from cloud_trainer.export.baseline import bins_of, counts_of
 from edge_runtime.contract.baseline import Baseline, Bins, Stratum
-from edge_runtime.contract.strata import strata_at
+from edge_runtime.contract.strata import strata_at, strata_over
 from tests.drift.world import Array, period
 
 DATA = Path(os.environ.get("EDGELOOP_DATA", ""))
@@ -107,7 +107,7 @@ def test_the_seasons_of_a_city_are_no_alarm_in_matched_months_and_reported_as_se
         rows = list(hours)
         one = period(x[:, rows], frozen, number=number)
         first, last = int(start_ms[rows[0]]), int(start_ms[rows[-1]])
-        series.append(replace(one, start_ms=first, end_ms=last, strata=strata_at(first, 0)))
+        series.append(replace(one, start_ms=first, end_ms=last, strata=strata_over(first, last + 3_600_000, 0)))
     model, stream = judge_model(RULE, Baseline(strata=(whole, *parts)), series)
     assert {model.alarm_period, stream.alarm_period} == {-1}
     assert model.cause == "season"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_trainer.drift.periods import Tally, periods
+from edge_runtime.contract.strata import strata_over
 from tests.drift.world import tally
 from tests.ingest import samples
 
@@ -87,5 +89,18 @@ def test_a_period_belongs_to_the_hour_of_its_start_where_the_device_stands() -> 
         row(4, period=3, first_window=start + 30, n_windows=5, counts=(5, 0, 0), offset_min=None),
     ]
     assert [p.strata for p in periods(rows)] == [
-        ("hour 23 weekday", "month 01"), ("hour 01 weekend", "month 01"), (), (),
+        (("hour 23 weekday", 1.0), ("month 01", 1.0)), (("hour 01 weekend", 1.0), ("month 01", 1.0)), (), (),
     ]  # fmt: skip
+
+
+def test_a_period_over_several_hours_has_its_part_in_each() -> None:
+    """From 23:40 on the last day of a month, 80 minutes, and from there back."""
+    start = 1_740_786_000_000  # 2025-02-28, a Friday
+    over = strata_over(start, start + 80 * 60_000, 0)
+    assert dict(over) == {
+        "hour 23 weekday": 0.25, "hour 00 weekend": 0.75, "month 02": 0.25, "month 03": 0.75
+    }  # fmt: skip
+    assert strata_over(start, start - 5, 0) == (("hour 23 weekday", 1.0), ("month 02", 1.0))
+    assert dict(strata_over(start, start + 1000, 30)) == {"hour 00 weekend": 1.0, "month 03": 1.0}
+    hours = [part for name, part in strata_over(start, start + 10**10, 345) if name.startswith("hour")]
+    assert math.isclose(sum(hours), 1.0, rel_tol=1e-12)

@@ -10,7 +10,7 @@ from cloud_trainer.drift.periods import Period
 from cloud_trainer.drift.show import show
 from cloud_trainer.drift.verdict import DRIFTED, STEADY, WATCH, judge_model
 from edge_runtime.contract.baseline import Baseline, Bins, Stratum
-from edge_runtime.contract.strata import strata_at
+from edge_runtime.contract.strata import strata_at, strata_over
 from edge_runtime.errors import ContractError
 from tests.drift.world import PERIOD_MS, START_MS, Array, baseline, bins, period, tally
 
@@ -153,6 +153,27 @@ def test_a_world_that_follows_its_hours_is_steady_in_matched_strata_and_not_agai
     # A device that does not know the time, or a baseline without that hour: all of them.
     lost = [replace(p, strata=()) for p in series[:200]]
     assert judge_model(RULE, matched, lost) == judge_model(RULE, pooled, lost)
+
+
+def test_a_period_over_several_hours_is_compared_with_all_of_them() -> None:
+    """Periods of a day, from half past ten in the evening on: nothing like the hour that they begin in."""
+    rng = np.random.default_rng(10)
+    season = 1.5 * np.sin(np.arange(24) / 24 * 2 * np.pi)
+    hours = {h: np.asarray(rng.normal(size=(3, 1000)) + season[h]) for h in range(24)}
+    some = [bins(x, name) for x, name in zip(np.concatenate(list(hours.values()), axis=1), NAMES, strict=True)]
+    pooled = whole(some)
+    named = {strata_at(START_MS + PERIOD_MS * t, 0)[0]: (START_HOUR + t) % 24 for t in range(7 * 24)}
+    matched = Baseline(strata=(*pooled.strata, *(stratum(n, hours[h], some) for n, h in named.items())))
+    series = []
+    for t in range(40):
+        start_ms = START_MS + PERIOD_MS // 2 + 24 * PERIOD_MS * t
+        when = start_ms + np.arange(240) * PERIOD_MS // 10
+        x = rng.permuted(rng.normal(size=(3, 240)) + season[when // PERIOD_MS % 24], axis=1)
+        over = strata_over(start_ms, start_ms + 24 * PERIOD_MS, 0)
+        series.append(replace(period(x, some, number=t), start_ms=start_ms, strata=over))
+    assert [v.verdict for v in judge_model(RULE, matched, series)] == [STEADY] * 2
+    first_hour = [replace(p, strata=strata_over(p.start_ms, p.start_ms, 0)) for p in series]
+    assert [v.verdict for v in judge_model(RULE, matched, first_hour)] == [DRIFTED] * 2
 
 
 def test_what_the_model_decides_is_judged_too() -> None:

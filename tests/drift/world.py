@@ -12,12 +12,12 @@ from scipy.stats import norm  # type: ignore[import-untyped,unused-ignore]
 
 from cloud_trainer.drift.periods import Period, Tally
 from edge_runtime.contract.baseline import Baseline, Bins, Stratum
-from edge_runtime.contract.strata import strata_at
+from edge_runtime.contract.strata import strata_over
 
 Array = NDArray[np.float64]
 N_BINS = 10
 NAN = float("nan")
-START_MS = 1_700_000_000_000
+START_MS = 1_699_999_200_000  # a full hour
 PERIOD_MS = 3_600_000
 
 
@@ -79,6 +79,6 @@ def period(values: Array, features: Sequence[Bins], *, number: int, device: str 
     return Period(
         bundle=bundle, device=device, stream=stream, epoch=epoch, period=number, first_window=number * n,
         start_ms=START_MS + PERIOD_MS * number, end_ms=START_MS + PERIOD_MS * (number + 1), n_windows=n,
-        strata=strata_at(START_MS + PERIOD_MS * number, 0), label_counts=(n, 0),
+        strata=strata_over(START_MS + PERIOD_MS * number, START_MS + PERIOD_MS * (number + 1), 0), label_counts=(n, 0),
         tallies=tuple(tally(x, b.edges, centre=b.centre, scale=b.scale) for x, b in zip(values, features, strict=True)),
     )  # fmt: skip

@@ -105,6 +105,7 @@ def trained(
     *,
     recording: list[str] | None = None,
     window: npt.NDArray[np.int64] | None = None,
+    time_us: npt.NDArray[np.int64] | None = None,
     program: Program | None = None,
 ) -> tuple[Run, FeatureTable]:
     """A run on the first two thirds of the groups (each recording is a group), and its table."""
@@ -124,6 +125,7 @@ def trained(
         labels=labels,
         program=program,
         dataset=dataset,
+        time_us=np.full(n, -1, dtype=np.int64) if time_us is None else time_us,
     )
     estimator.fit(x[~test].astype(np.float64), y[~test])
     run = Run(

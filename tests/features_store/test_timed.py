@@ -57,6 +57,8 @@ def test_training_sees_the_windows_of_the_stream(tmp_path: Path, policy: str) ->
         rows = [i for i, name in enumerate(table.recording) if name == recording.name]
         assert [int(table.window[row]) for row in rows] == list(windows)
         assert [table.x[row].tobytes() for row in rows] == list(windows.values())
+        assert set(table.time_us[rows].tolist()) <= set(recording.times.tolist())
+        assert table.time_us[rows].tolist() == sorted(table.time_us[rows].tolist())
         met = native.ClockCounts(*(a + b for a, b in zip(met, stream.clock, strict=True)))
     assert met.late > 0
     assert met.resets > 0
@@ -136,8 +138,8 @@ PROGRAM = Program(
 def labelled(times: list[int], spans: tuple[Span, ...]) -> tuple[list[int], list[str]]:
     values = np.arange(len(times), dtype=np.float32).reshape(-1, 1)
     made = Recording(name="r", group="g", frames=values, spans=spans, times=np.array(times, np.int64) * 100_000)
-    _, windows, labels = timed_rows(made, PROGRAM)
-    return windows.tolist(), labels
+    rows = timed_rows(made, PROGRAM)
+    return rows.window.tolist(), rows.label
 
 
 def test_a_row_counts_only_if_all_frames_that_it_has_to_do_with_have_its_label() -> None:
