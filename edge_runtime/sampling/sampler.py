@@ -69,7 +69,8 @@ class Sampler:
 
     Args:
         k: Decisions kept at most, 1..65536.
-        epoch: Epoch of the device's spool; a saved state of another one is refused.
+        epoch: Epoch of the device's spool, for whoever reads a saved state; the draws do not hang on it, and a period
+            that began under another one goes on.
         stream: Name that the draw hangs on; "device/stream" makes the draws of two devices independent.
         n_labels: Labels of the model, 1...
     """
@@ -145,15 +146,16 @@ class Sampler:
         """Go on where `save` stood.
 
         Raises:
-            ContractError: `data` is cut, or of another k, epoch, stream or number of labels; nothing was
+            ContractError: `data` is cut, or of another k, stream or number of labels; nothing was
                 changed.
         """
         hint = "begin the period anew"
         try:
-            *shape, period, tau, n = _HEAD.unpack_from(data)
-            if tuple(shape) != self._shape():
+            magic, k, _epoch, *rest, period, tau, n = _HEAD.unpack_from(data)
+            shape, (form, our_k, _, *ours) = (magic, k, *rest), self._shape()
+            if shape != (form, our_k, *ours):
                 raise ContractError(
-                    f"saved sampler: (form, k, epoch, stream, classes) {shape} do not fit {self._shape()}",
+                    f"saved sampler: (form, k, stream, classes) {shape} do not fit {(form, our_k, *ours)}",
                     hint=hint,
                 )
             seen = struct.unpack_from(f"<{len(self._seen)}Q", data, _HEAD.size)

@@ -1,7 +1,7 @@
 """Opening the spool's file. One rule: a torn, corrupt or set-back file never stops a start.
 
-An untrusted file is set aside as `<name>.corrupt-N` (the newest `KEEP` stay) and a new epoch begins.
-A file of a newer schema is refused untouched.
+A file that is not whole is set aside as `<name>.corrupt-N` (the newest `KEEP` stay) and a new epoch begins; one that
+is whole and was set back goes on under a new epoch (`lives`). A file of a newer schema is refused untouched.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 from edge_runtime.errors import ContractError, UsageError
+from edge_runtime.spool import lives
 from edge_runtime.spool.sqlite import sqlite3
 
 SCHEMA = 1
@@ -45,12 +46,20 @@ class Mark:
 
     A database behind its mark was set back (a lying disk, a copied-back file). Going on with it would give
     numbers that the store has already seen, and the store would take new rows for duplicates.
+
+    Attributes:
+        place: Inode and time of change of an empty file beside it that nobody writes: no tool that copies files can
+            give that time to a copy.
     """
 
     _FORM = struct.Struct("<QQ")
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        place = os.open(path.with_suffix(".place"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        made = os.fstat(place)
+        os.close(place)
+        self.place = f"{made.st_ino} {made.st_ctime_ns}"
 
     def read(self) -> tuple[int, int]:
         """(epoch, next_seq), or zeros where the file says nothing whole."""
@@ -118,15 +127,15 @@ def _refuse_newer(version: int, path: Path) -> None:
 def _connect(path: Path, mark: Mark) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, timeout=1.0)
     try:
-        _prepare(db, path)
-        _check(db, mark)
+        _prepare(db, path, mark)
+        _check(db)
     except BaseException:
         db.close()
         raise
     return db
 
 
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, mark: Mark) -> None:
     # Exclusive: one owner, and the index of the log is plain memory instead of a shared file.
     db.execute("PRAGMA locking_mode=EXCLUSIVE")
     db.execute(f"PRAGMA page_size={PAGE_BYTES}")
@@ -136,31 +145,32 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     _refuse_newer(version, path)
     if version == 0 and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        _create(db)
+        _create(db, mark)
     elif version != SCHEMA:
         raise sqlite3.DatabaseError(f"schema {version}")
 
 
-def _create(db: sqlite3.Connection) -> None:
+def _create(db: sqlite3.Connection, mark: Mark) -> None:
     db.execute("BEGIN EXCLUSIVE")
     for statement in filter(str.strip, _TABLES.split(";")):
         db.execute(statement)
-    epoch = int.from_bytes(os.urandom(8)) or 1
-    db.execute("INSERT INTO meta VALUES ('epoch', ?), ('next_seq', ?)", (epoch.to_bytes(8, "big"), 1))
+    db.execute("INSERT INTO meta VALUES ('next_seq', 1)")
+    epoch = lives.new_epoch()
+    lives.write(db, mark, [(1, epoch)])
     db.execute(f"PRAGMA user_version={SCHEMA}")
     db.execute("COMMIT")
+    mark.write(epoch, 1)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the header names the schema from the start
 
 
-def _check(db: sqlite3.Connection, mark: Mark) -> None:
+def _check(db: sqlite3.Connection) -> None:
     found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise sqlite3.DatabaseError(found)
-    epoch, next_seq = read_meta(db)
+    _, next_seq = read_meta(db)
     (last,) = db.execute("SELECT coalesce(max(last_seq), 0) FROM batch").fetchone()
-    marked_epoch, marked_next = mark.read()
-    if last >= next_seq or (marked_epoch == epoch and marked_next > next_seq):
-        raise sqlite3.DatabaseError(f"next_seq {next_seq} was set back")
+    if last >= next_seq:
+        raise sqlite3.DatabaseError(f"next_seq {next_seq} is not after {last}")
 
 
 def read_meta(db: sqlite3.Connection) -> tuple[int, int]:

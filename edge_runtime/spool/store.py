@@ -13,6 +13,8 @@ from pathlib import Path
 
 from edge_runtime.errors import UsageError
 from edge_runtime.spool.files import PAGE_BYTES, Mark, open_database, read_meta, unusable
+from edge_runtime.spool.lives import epoch_of, lives_of
+from edge_runtime.spool.lives import write as write_lives
 from edge_runtime.spool.sqlite import sqlite3
 from edge_runtime.spool.values import KINDS, Draft, Gap, Sealed, Stats
 
@@ -28,13 +30,15 @@ class Spool:
     """Made by `open`; a context manager that closes.
 
     Attributes:
-        epoch: Random 64 bit; new when the state was lost.
+        epoch: Random 64 bit, of all that is sealed from now on; new when the state was lost or may be a copy (`lives`).
         set_aside: Where `open` put a file that it could not trust, else None.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path, *, mark: Mark, max_bytes: int, gap: EncodeGap) -> None:
         self._db, self._path, self._mark, self._encode_gap = db, path, mark, gap
-        self.epoch, self._next_seq = read_meta(db)
+        epoch, self._next_seq = read_meta(db)
+        self._lives, self._is_new_life = lives_of(db, mark, epoch=epoch, next_seq=self._next_seq)
+        self.epoch = self._lives[-1][1]
         self.set_aside: Path | None = None
         # A quarter is the log's: it is emptied at half of that, the rest takes the commit under way.
         log_bytes = max_bytes // 4
@@ -107,7 +111,9 @@ class Spool:
             unread, seq = self._leave_gaps(gaps, seq, now_ms=now_ms)
             self._db.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", (checkpoints or {}).items())
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'next_seq'", (seq,))
-        self._next_seq, self._unread_gaps = seq, unread
+            if self._is_new_life:
+                write_lives(self._db, self._mark, self._lives)
+        self._next_seq, self._unread_gaps, self._is_new_life = seq, unread, False
         self._dropped_rows += sum(gap.rows for gap in gaps.values())
         self._mark.write(self.epoch, seq)
 
@@ -121,15 +127,22 @@ class Spool:
         read = {row[0] for row in rows}
         self._unread_gaps = {k: gap for k, gap in self._unread_gaps.items() if gap[0] not in read}
         return [
-            Sealed(first_seq=first, last_seq=last, kind=kind, stream=stream, sealed_ms=ms, payload=payload)
+            Sealed(
+                epoch=epoch_of(self._lives, first), first_seq=first, last_seq=last, kind=kind, stream=stream,
+                sealed_ms=ms, payload=payload,
+            )
             for first, last, kind, stream, ms, payload in rows
-        ]
+        ]  # fmt: skip
 
     def delete(self, epoch: int, ranges: Ranges) -> int:
-        """How many batches were removed: those of this epoch whose first..last is named exactly."""
-        if epoch != self.epoch:
+        """How many batches were removed: those sealed under this epoch whose first..last is named exactly."""
+        named = [
+            (first, last)
+            for first, last in ranges
+            if 0 < first <= last < self._next_seq and epoch_of(self._lives, first) == epoch
+        ]
+        if not named:
             return 0
-        named = [pair for pair in ranges if 0 < pair[0] <= pair[1] < self._next_seq]
         with self._transaction():
             before = self._db.total_changes
             self._db.executemany("DELETE FROM batch WHERE first_seq = ? AND last_seq = ?", named)

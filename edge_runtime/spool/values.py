@@ -40,6 +40,7 @@ class Draft:
 class Sealed:
     """A batch that is on disk; it never changes. Its identity is (device, epoch, first_seq..last_seq)."""
 
+    epoch: int
     first_seq: int
     last_seq: int
     kind: str

@@ -27,7 +27,6 @@ TAKE = 16
 class SpoolPort(Protocol):
     """What the courier needs of `SpoolWorker`."""
 
-    epoch: int
     last_seq: int
 
     def take(self, limit: int, after_seq: int) -> list[Sealed]:
@@ -42,6 +41,7 @@ class SpoolPort(Protocol):
 @dataclass(slots=True)
 class _Flight:
     letter: Letter
+    epoch: int
     last_seq: int
     sent_at: float  # first, in this session [s of the clock]
     due_at: float  # when to send again [s of the clock]
@@ -154,12 +154,10 @@ class Courier:
 
     def _on_ack(self, payload: bytes) -> None:
         ack = Ack.from_bytes(payload)
-        if ack.epoch != self._spool.epoch:
-            return
         now, oldest = self._clock(), None
         for first, last in ack.ranges:
             flight = self._flights.get(first)
-            if flight is not None and flight.last_seq == last:
+            if flight is not None and (flight.epoch, flight.last_seq) == (ack.epoch, last):
                 self._flight_bytes -= len(flight.letter.payload)
                 del self._flights[first]
                 oldest = flight.sent_at if oldest is None else min(oldest, flight.sent_at)
@@ -235,7 +233,7 @@ class Courier:
                 return
             now = self._clock()
             self._flights[batch.first_seq] = _Flight(
-                letter=letter, last_seq=batch.last_seq, sent_at=now, due_at=now + self._wait_s()
+                letter=letter, epoch=batch.epoch, last_seq=batch.last_seq, sent_at=now, due_at=now + self._wait_s()
             )
             self._flight_bytes += len(batch.payload)
             self._after_seq = batch.last_seq

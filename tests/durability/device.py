@@ -31,8 +31,8 @@ class DeletesOnPuback(Courier):
     def step(self, timeout_s: float = 0.2) -> None:
         super().step(timeout_s)
         if self._flights and self._link.session() and not self._link.backlog():
-            ranges = tuple((first, flight.last_seq) for first, flight in self._flights.items())
-            self._on_ack(Ack(epoch=self._spool.epoch, ranges=ranges).to_bytes())
+            for first, flight in list(self._flights.items()):
+                self._on_ack(Ack(epoch=flight.epoch, ranges=((first, flight.last_seq),)).to_bytes())
 
 
 class ObeysWatermarks(Courier):

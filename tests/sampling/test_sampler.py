@@ -137,13 +137,21 @@ def test_a_foreign_or_cut_state_is_refused_and_changes_nothing() -> None:
     for window in range(10):
         offer(sampler, window)
     before = sampler.save()
-    for other in (make(5), make(4, epoch=8), make(4, stream="b"), make(4, n_labels=4)):
+    for other in (make(5), make(4, stream="b"), make(4, n_labels=4)):
         with pytest.raises(ContractError, match="do not fit"):
             other.restore(before)
     for cut in range(len(before)):
         with pytest.raises(ContractError):
             sampler.restore(before[:cut])
     assert sampler.save() == before
+
+
+def test_a_period_goes_on_under_a_new_epoch() -> None:
+    sampler, other = make(4), make(4, epoch=8)
+    for window in range(10):
+        offer(sampler, window)
+    other.restore(sampler.save())
+    assert other.finish(0) == sampler.finish(0)
 
 
 def test_abstain_is_a_class_of_its_own() -> None:

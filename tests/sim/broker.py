@@ -57,8 +57,9 @@ class SimSpool:
         name = (self.epoch, first, self.last_seq)
         self.sealed.add(name)
         self.batches[first] = Sealed(
-            first_seq=first, last_seq=self.last_seq, kind="rec", stream="s", payload=payload_of(name), sealed_ms=0
-        )
+            epoch=self.epoch, first_seq=first, last_seq=self.last_seq, kind="rec", stream="s",
+            payload=payload_of(name), sealed_ms=0,
+        )  # fmt: skip
 
     def take(self, limit: int, after_seq: int) -> list[Sealed]:
         """See `SpoolPort`; a busy disk answers late."""

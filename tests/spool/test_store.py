@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import ContractError, UsageError
-from edge_runtime.spool import KINDS, Draft, Gap, Spool
+from edge_runtime.spool import KINDS, Draft, Gap, Spool, lives
 from tests.spool.common import draft, gap_of, open_spool
 
 
@@ -184,6 +184,8 @@ def test_a_torn_file_stops_no_start_and_repeats_no_number(tmp_path: Path, tail: 
                 assert spool.last_seq == last_seq, f"cut at {cut}: numbers would be given twice"
                 assert spool.checkpoint("n") == str(commits - 1).encode()
                 assert len(spool.pending(9999)) == commits
+            elif spool.set_aside is None:
+                assert len(spool.pending(9999)) == int(spool.checkpoint("n") or b"-1") + 1
             else:
                 assert spool.last_seq == 0
             spool.commit([draft(1)], now_ms=0)
@@ -220,18 +222,78 @@ def test_an_untrusted_file_is_set_aside_and_two_are_kept(tmp_path: Path) -> None
     assert (tmp_path / "spool.corrupt-4").read_bytes() == b"this is no spool 4"
 
 
-def test_a_copied_back_spool_gets_a_new_epoch(tmp_path: Path) -> None:
-    path = tmp_path / "spool"
+def _spool_files(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def _put_back(folder: Path, files: dict[str, bytes]) -> None:
+    """As a copy tool does: the files are new ones."""
+    for file in list(folder.iterdir()):
+        file.unlink()
+    for name, data in files.items():
+        (folder / f"{name}.new").write_bytes(data)
+        (folder / f"{name}.new").rename(folder / name)
+
+
+@pytest.mark.parametrize("how", ["the database alone", "every file", "another start of the machine", "no mark"])
+def test_a_restored_spool_goes_on_under_a_new_epoch_and_keeps_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    path, boot = tmp_path / "disk" / "spool", tmp_path / "boot_id"
+    boot.write_text("first\n")
+    monkeypatch.setattr(lives, "BOOT_ID", boot)
     with open_spool(path) as spool:
-        spool.commit([draft(4)], now_ms=0)
-        epoch = spool.epoch
-    old = path.read_bytes()
+        spool.commit([draft(4), draft(3)], checkpoints={"n": b"7"}, now_ms=0)
+        first = spool.epoch
+    image = _spool_files(path.parent)
     with open_spool(path) as spool:
-        spool.commit([draft(4)], now_ms=0)
-    path.write_bytes(old)
+        assert spool.epoch == first, "a restart alone is no reason"
+        spool.commit([draft(4)], checkpoints={"n": b"11"}, now_ms=0)
+    if how == "the database alone":
+        path.write_bytes(image["spool"])
+    elif how == "no mark":
+        path.with_name("spool.mark").unlink()
+    elif how == "every file":
+        _put_back(path.parent, image)
+    else:  # an image of the whole disk has the same inodes; that it was put back shows in the machine's new start
+        for name, data in image.items():
+            (path.parent / name).write_bytes(data)
+        boot.write_text("second\n")
     with open_spool(path) as spool:
-        assert spool.epoch != epoch
-        assert spool.set_aside is not None
+        second, n = spool.epoch, 11 if how == "no mark" else 7
+        assert second != first
+        assert spool.set_aside is None
+        assert (spool.last_seq, spool.checkpoint("n")) == (n, str(n).encode())
+    with open_spool(path) as spool:
+        assert spool.epoch not in (first, second), "nothing was sealed under it, so nothing remembers it"
+        third = spool.epoch
+        spool.commit([draft(2)], now_ms=0)
+    with open_spool(path) as spool:
+        assert spool.epoch == third
+        assert [(b.epoch, b.first_seq) for b in spool.pending(2)] == [(first, 1), (first, 5)]
+        last = spool.pending(9)[-1]
+        assert (last.epoch, last.first_seq, last.last_seq) == (third, n + 1, n + 2)
+        assert spool.delete(third, [(1, 4), (5, 7)]) == 0
+        assert spool.delete(first, [(n + 1, n + 2)]) == 0
+        assert spool.delete(first, [(1, 4), (5, 7)]) == 2
+        assert spool.delete(third, [(n + 1, n + 2)]) == 1
+
+
+def test_a_life_with_nothing_waiting_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boot = tmp_path / "boot_id"
+    monkeypatch.setattr(lives, "BOOT_ID", boot)
+    epochs = []
+    for n in range(40):
+        boot.write_text(str(n))
+        with open_spool(tmp_path / "disk" / "spool") as spool:
+            epochs.append(spool.epoch)
+            spool.commit([draft(2)], now_ms=0)
+            if n < 37:
+                spool.delete(spool.epoch, [(b.first_seq, b.last_seq) for b in spool.pending(9)])
+            assert len(spool._lives) < 5
+    assert len(set(epochs)) == 40
+    with open_spool(tmp_path / "disk" / "spool") as spool:
+        assert [b.epoch for b in spool.pending(9)] == epochs[-3:]
 
 
 def test_a_newer_schema_is_refused_untouched(tmp_path: Path) -> None:

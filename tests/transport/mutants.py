@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_runtime.contract.ack import Ack
 from edge_runtime.transport import Courier
-from tests.sim.broker import SimLink, name_of
+from tests.sim.broker import SimLink, SimSpool, name_of
 
 
 class DeleteOnPuback(Courier):
@@ -48,6 +48,7 @@ class AnyEpoch(Courier):
     """Does not look at the epoch."""
 
     def _on_ack(self, payload: bytes) -> None:
+        assert isinstance(self._spool, SimSpool)
         super()._on_ack(Ack(epoch=self._spool.epoch, ranges=Ack.from_bytes(payload).ranges).to_bytes())
 
 
