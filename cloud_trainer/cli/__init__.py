@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from cloud_trainer.cli import data, demo, drift, export, labels, profile, rollout, store, telemetry
+from cloud_trainer.cli import data, demo, drift, export, labels, profile, rollout, simulate, store, telemetry
 from edge_runtime.errors import EdgeloopError
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich alone would take half of the time that --help may take
     pretty_exceptions_enable=False,
 )
-for part in (data, export, profile, telemetry, drift, labels, store, rollout, demo):
+for part in (data, export, profile, telemetry, simulate, drift, labels, store, rollout, demo):
     part.register(app)
 
 
