@@ -46,7 +46,7 @@ class MemorySpool:
             first = self.last_seq + 1
             self.last_seq += draft.rows
             self.kept[first] = Sealed(
-                first_seq=first, last_seq=self.last_seq, kind=draft.kind, stream=draft.stream,
+                epoch=self.epoch, first_seq=first, last_seq=self.last_seq, kind=draft.kind, stream=draft.stream,
                 payload=draft.encode(first), sealed_ms=0,
             )  # fmt: skip
 
