@@ -21,8 +21,6 @@ from edge_runtime.errors import ContractError, EdgeloopError, UsageError
 if TYPE_CHECKING:
     from cloud_trainer.tables import Tables
 
-FOLDERS = ("bundles", "keys", "artifacts")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
@@ -139,9 +137,8 @@ def _copy(ws: Workspace, to: Path) -> None:
         for path in _data_then_log(source, version):
             (target / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source / path, target / path)
-    for folder in FOLDERS:
-        if (ws.root / folder).is_dir():
-            shutil.copytree(ws.root / folder, to / folder)
+    for folder in sorted(path for path in ws.root.iterdir() if path.is_dir() and path.name != "tables"):
+        shutil.copytree(folder, to / folder.name)
     if (ws.root / "mlflow.db").exists():
         with (
             closing(sqlite3.connect(ws.root / "mlflow.db")) as runs,

@@ -1,22 +1,38 @@
-"""Workspace: the folder where a project's loop keeps everything. One rule: a newer format is left alone."""
+"""Workspace: the folder where a project's loop keeps everything.
+
+One rule: an older format becomes this one when it is opened, a newer one is left alone. Tables need no step for a new
+column: `ingest.view` reads one that is not there as null, and the next append adds it.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from cloud_trainer.tables import Tables
 from edge_runtime.errors import ContractError, UsageError
 
 FORMAT = "0.1"
+MIGRATIONS: Mapping[str, Step] = {}
+"""Format -> what makes a workspace of it one of the next; none has been needed. A workspace of every format that has
+shipped, made by the code of its day, is in tests/ingest/golden."""
 DEFAULT = ".edgeloop"
 MARKER = "workspace.json"
 _SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 _PRODUCER = "urn:edgeloop"
+
+
+class Step(NamedTuple):
+    """One format to the next."""
+
+    next: str
+    run: Callable[[Path], None]  # of the root; may have been cut short before, and then runs again from the start
 
 
 class Workspace:
@@ -26,14 +42,15 @@ class Workspace:
         """Opens the workspace at `root`, which is made if it is missing.
 
         Raises:
-            ContractError: It was written by a newer major format.
+            ContractError: It was written by a newer major format; nothing in it was changed.
         """
         self.root = Path(root).absolute()
         self.root.mkdir(parents=True, exist_ok=True)
         marker = self.root / MARKER
         if not marker.exists():
-            marker.write_text(json.dumps({"format": FORMAT}) + "\n", encoding="utf-8")
-        _check_format(marker)
+            _mark(marker, FORMAT)
+        if _format(marker) in MIGRATIONS:
+            _migrate(marker)
         self.tables = Tables(self.root / "tables")
 
     @property
@@ -118,10 +135,30 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _check_format(marker: Path) -> None:
+def _migrate(marker: Path) -> None:
+    """Run the steps to this format, one process at a time; the marker tells each one that is done."""
+    with (marker.parent / "migration.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        while (found := _format(marker)) in MIGRATIONS:
+            MIGRATIONS[found].run(marker.parent)
+            _mark(marker, MIGRATIONS[found].next)
+
+
+def _mark(marker: Path, form: str) -> None:
+    """Say which format it is; durably, and never by half."""
+    part = marker.with_name(f"{MARKER}.{os.getpid()}.part")
+    with part.open("w", encoding="utf-8") as out:
+        out.write(json.dumps({"format": form}) + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(marker)
+
+
+def _format(marker: Path) -> str:
+    """The format that a workspace is of: this one or an older one."""
     try:
-        found = json.loads(marker.read_text(encoding="utf-8"))["format"]
-        major = int(str(found).split(".", maxsplit=1)[0])
+        found = str(json.loads(marker.read_text(encoding="utf-8"))["format"])
+        major = int(found.split(".", maxsplit=1)[0])
     except (OSError, ValueError, KeyError, TypeError) as why:
         raise ContractError(f"{marker}: not a workspace: {why}", hint="name another folder") from why
     if major > int(FORMAT.split(".", maxsplit=1)[0]):
@@ -129,3 +166,4 @@ def _check_format(marker: Path) -> None:
             f"{marker}: format {found} is newer than this build's {FORMAT}",
             hint="update edgeloop, or name another workspace; nothing in it was changed",
         )
+    return found

@@ -13,7 +13,7 @@ from cloud_trainer.ingest import schema
 from edge_runtime.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from cloud_trainer.tables import Tables
     from cloud_trainer.workspace import Workspace
@@ -27,7 +27,7 @@ def sql(ws: Workspace, query: str, params: Mapping[str, object] | None = None) -
 
     A table nothing has arrived for yet is empty; the workspace's other tables can be named as well.
     """
-    views = {name: _view(ws.tables, name) for name in schema.TABLES}
+    views = {name: _view(ws.tables, name) for name in schema.TABLES if name in query}
     return ws.tables.sql(query, params, views=views)
 
 
@@ -56,7 +56,14 @@ def _view(tables: Tables, name: str) -> str:
     if not tables.exists(raw):
         typed = (f'null::{schema.SQL_TYPES[kind]} as "{c}"' for c, kind in schema.TABLES[name].items())
         return f"select {', '.join(typed)} where false"
-    return _once(name, f"select * from {raw}")
+    stored = {column.name for column in tables.open(raw).schema().fields}
+    return _once(name, f"select *{_missing(name, stored)} from {raw}")
+
+
+def _missing(name: str, stored: Collection[str]) -> str:
+    """Columns that a table of an older program lacks, as nulls: what is read is always whole."""
+    kinds = schema.TABLES[name].items()
+    return "".join(f', null::{schema.SQL_TYPES[kind]} as "{c}"' for c, kind in kinds if c not in stored)
 
 
 def _once(name: str, source: str) -> str:
@@ -112,7 +119,7 @@ def _rewrite(table: Any, name: str) -> Compacted:
     if not files:
         return Compacted(table=schema.raw(name), rows=0, dropped=0, files_before=0)
     connection = duckdb.connect()
-    columns = ", ".join(f'"{c}"' for c in schema.TABLES[name])
+    columns = ", ".join(f'"{field.name}"' for field in table.schema().fields)  # those of a newer program, too
     stored = connection.read_parquet(files, union_by_name=True).select(columns)
     connection.register("stored", stored)
     before = int(connection.sql("select count(*) from stored").fetchall()[0][0])

@@ -1,7 +1,8 @@
 """Opening the spool's file. One rule: a torn, corrupt or set-back file never stops a start.
 
 A file that is not whole is set aside as `<name>.corrupt-N` (the newest `KEEP` stay) and a new epoch begins; one that
-is whole and was set back goes on under a new epoch (`lives`). A file of a newer schema is refused untouched.
+is whole and was set back goes on under a new epoch (`lives`). A file of an older schema is made one of this, of a newer
+one is refused untouched.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import os
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from edge_runtime.errors import ContractError, UsageError
@@ -29,6 +31,10 @@ CREATE TABLE batch (
 CREATE INDEX batch_kind ON batch (kind, first_seq);
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
+
+MIGRATIONS: Mapping[int, tuple[str, ...]] = {}
+"""Schema -> the statements that make a file of it one of the next. Every schema that has shipped stays here, and files
+of it, made by the code of its day, stay in tests/spool/golden."""
 
 _SAVED_VERSION_AT = 60  # user_version in the header, https://www.sqlite.org/fileformat.html
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -84,10 +90,9 @@ def open_database(path: Path, mark: Mark) -> tuple[sqlite3.Connection, Path | No
     """The connection, checked and of this schema, and where an untrusted file was set aside, if one was.
 
     Raises:
-        ContractError: The file's schema is newer than this program; it was not touched.
+        ContractError: The file's schema is newer than this program.
         UsageError: Another process has it open, or the folder cannot be written.
     """
-    _refuse_newer(_header_version(path), path)
     try:
         return _connect(path, mark), None
     except sqlite3.DatabaseError as error:
@@ -113,6 +118,16 @@ def _header_version(path: Path) -> int:
     except OSError as error:
         raise unusable(path, error) from error
     return int.from_bytes(header[_SAVED_VERSION_AT : _SAVED_VERSION_AT + 4]) if header[:6] == b"SQLite" else 0
+
+
+def refuse_newer(path: Path) -> None:
+    """Leave a file of a newer schema as it is: to be asked before anything is opened or made.
+
+    Raises:
+        ContractError: It is one.
+        UsageError: The file cannot be read.
+    """
+    _refuse_newer(_header_version(path), path)
 
 
 def _refuse_newer(version: int, path: Path) -> None:
@@ -146,6 +161,8 @@ def _prepare(db: sqlite3.Connection, path: Path, mark: Mark) -> None:
     _refuse_newer(version, path)
     if version == 0 and not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         _create(db, mark)
+    elif version < SCHEMA and version in MIGRATIONS:
+        _migrate(db, version)
     elif version != SCHEMA:
         raise sqlite3.DatabaseError(f"schema {version}")
 
@@ -161,6 +178,21 @@ def _create(db: sqlite3.Connection, mark: Mark) -> None:
     db.execute("COMMIT")
     mark.write(epoch, 1)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the header names the schema from the start
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
+    """Make an older file one of this schema, in one transaction: after a power cut it is the one or the other.
+
+    Not through the log: an older program looks at the header alone, which must name the new schema as soon as it holds.
+    """
+    db.execute("PRAGMA journal_mode=DELETE")
+    db.execute("BEGIN EXCLUSIVE")
+    for schema in range(version, SCHEMA):
+        for statement in MIGRATIONS[schema]:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version={SCHEMA}")
+    db.execute("COMMIT")
+    db.execute("PRAGMA journal_mode=WAL")
 
 
 def _check(db: sqlite3.Connection) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
-from edge_runtime.spool.files import PAGE_BYTES, Mark, open_database, read_meta, unusable
+from edge_runtime.spool.files import PAGE_BYTES, Mark, open_database, read_meta, refuse_newer, unusable
 from edge_runtime.spool.lives import epoch_of, lives_of
 from edge_runtime.spool.lives import write as write_lives
 from edge_runtime.spool.sqlite import sqlite3
@@ -67,6 +67,7 @@ class Spool:
             raise UsageError(f"spool max_bytes: {max_bytes} is less than {LEAST_BYTES}", hint="give it more")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            refuse_newer(path)
             mark = Mark(path.with_name(path.name + ".mark"))
         except OSError as error:
             raise unusable(path, error) from error

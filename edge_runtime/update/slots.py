@@ -14,7 +14,7 @@ from enum import StrEnum
 from edge_runtime.contract import canonical
 from edge_runtime.contract.bundle import Bundle, Keep, unpack
 from edge_runtime.errors import ContractError, EdgeloopError, TrustError, UsageError
-from edge_runtime.lean import dataclass, items_of, replace, sha256
+from edge_runtime.lean import Any, dataclass, field, items_of, replace, sha256
 from edge_runtime.update.disk import Disk
 
 FORMAT = "0.1"
@@ -81,6 +81,7 @@ class State:
         order_version: version of the newest order acted on; never goes back.
         rollout: id of the newest order that named this stream, for the events that answer it.
         counter: number of the record, one more with each change.
+        extra: fields of a newer minor format, kept for the program that knows them.
     """
 
     a: str | None = None
@@ -91,6 +92,7 @@ class State:
     order_version: int = 0
     rollout: str = ""
     counter: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def phase(self) -> Phase:
@@ -168,12 +170,16 @@ def step(state: State, event: Event, digest: str | None = None) -> State:
 
 
 def _record(state: State) -> bytes:
-    body = canonical.dumps({"format": FORMAT, "kind": "slots", **items_of(state)})
+    known = items_of(state)
+    body = canonical.dumps({**known.pop("extra"), "format": FORMAT, "kind": "slots", **known})
     return sha256(body).hexdigest().encode() + b"\n" + body
 
 
 def _parse(record: bytes | None, index: int) -> State | None:
-    """Return the state in `state.<index>`, None unless it is whole."""
+    """Return the state in `state.<index>`, None unless it is whole.
+
+    A field that an older minor format lacks has its default, those of a newer one are kept.
+    """
     checksum, _, body = (record or b"").partition(b"\n")
     if checksum != sha256(body).hexdigest().encode():
         return None
@@ -183,7 +189,8 @@ def _parse(record: bytes | None, index: int) -> State | None:
             f"state.{index}: format {found.get('format') if isinstance(found, dict) else found!r}, this build reads 0",
             hint="start the newer program again; nothing was changed",
         )
-    state = State(**{name: found[name] for name in State.__annotations__})
+    known = {name: found.pop(name) for name in items_of(State()) if name in found}
+    state = State(**{**known, "extra": {name: found[name] for name in found if name not in ("format", "kind")}})
     return state if state.counter % 2 == index else None
 
 

@@ -27,6 +27,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         database.execute("create table runs (id text)")
     database.close()
     (field.ws.keys / "release.pem").write_text("secret")
+    for folder in ("rollouts", "depot", "programs"):
+        (field.ws.root / folder).mkdir()
+        (field.ws.root / folder / "one").write_text(folder)
     return field.ws.root
 
 
@@ -43,6 +46,8 @@ def test_a_copy_that_is_brought_back_is_the_workspace(made: Path, tmp_path: Path
     call("store", "restore", tmp_path / "copy", "-w", tmp_path / "back")
     assert rows(tmp_path / "back") == rows(made)
     assert (tmp_path / "back" / "keys" / "release.pem").read_text() == "secret"
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == sorted(path.name for path in made.iterdir())
+    assert (tmp_path / "back" / "rollouts" / "one").read_text() == "rollouts"
     assert Workspace(tmp_path / "back").tables.version("raw_summaries") == Workspace(made).tables.version(
         "raw_summaries"
     )
