@@ -68,9 +68,7 @@ class Daemon:
             lambda: Spool.open(config.state_dir / "spool.db", max_bytes=config.budget.spool_bytes, gap=self._gap),
             commit_interval_s=min(1.0, *(s.commit_s for s in config.streams)),
         )
-        self._courier: Courier | None = None
         self._link: LinkThread | None = None
-        self._mqtt: MqttLink | None = None
         self._trouble = ""  # of the link, told once
         self._stdout = Stdout()
         self._servers: dict[str, LineServer] = {}
@@ -194,22 +192,26 @@ class Daemon:
         if broker is None:
             return
         tls = Tls(ca=broker.ca or None, cert=broker.cert or None, key=broker.key or None) if broker.ca else None
-        link = MqttLink(
-            Endpoint(host=broker.host, port=broker.port, tls=tls),
-            client_id=client_id(device.site, device.id),
-            subscriptions=[topics.down(device.site, device.id, leaf) for leaf in ("ack", "desired")],
-            will=lambda: self._state_letter(online=False),
-        )
-        self._courier = Courier(
-            link,
-            self._worker,
-            site=device.site,
-            device=device.id,
-            greeting=lambda: (self._birth_letter(), self._state_letter(online=True)),
-            on_desired=lambda payload: self._inbox.put(("desired", payload)),
-            resend_s=broker.resend_s,
-        )
-        self._mqtt, self._link = link, LinkThread(self._courier, link)
+
+        def make() -> tuple[Courier, MqttLink]:
+            link = MqttLink(
+                Endpoint(host=broker.host, port=broker.port, tls=tls),
+                client_id=client_id(device.site, device.id),
+                subscriptions=[topics.down(device.site, device.id, leaf) for leaf in ("ack", "desired")],
+                will=lambda: self._state_letter(online=False),
+            )
+            courier = Courier(
+                link,
+                self._worker,
+                site=device.site,
+                device=device.id,
+                greeting=lambda: (self._birth_letter(), self._state_letter(online=True)),
+                on_desired=lambda payload: self._inbox.put(("desired", payload)),
+                resend_s=broker.resend_s,
+            )
+            return courier, link
+
+        self._link = LinkThread(make)
 
     def _start_runners(self) -> None:
         for slot in self._slots.values():
@@ -248,8 +250,8 @@ class Daemon:
             kind, _, path = where.partition(":")
             if kind == "stdout":
                 sinks.append(StdoutSink(self._stdout, may_wait=may_wait(stream.source)))
-            elif kind == "mqtt" and self._courier:
-                sinks.append(MqttSink(self._courier.post, site=device.site, device=device.id, stream=stream.name))
+            elif kind == "mqtt" and self._link:
+                sinks.append(MqttSink(self._link.post, site=device.site, device=device.id, stream=stream.name))
             elif kind == "unix":
                 from edge_runtime.daemon.socket_sink import LineServer, SocketSink
 
@@ -294,9 +296,7 @@ class Daemon:
                 trim()
                 self._tell_memory()
                 self._trim_at = time.monotonic() + TRIM_S
-            if self._link:
-                self._link.check()
-                self._watch_link()
+            self._watch_link()
             if self._has_ended() and self._inbox.empty():  # in this order: a thread's last words come before its end
                 failed = [slot for slot in self._slots.values() if slot.runner and slot.runner.failure]
                 if not failed:
@@ -313,10 +313,13 @@ class Daemon:
         return all(slot.runner and not slot.runner.is_alive() for slot in self._slots.values())
 
     def _watch_link(self) -> None:
-        """Log each new reason why there is no broker, once, and its end."""
-        link = self._mqtt
+        """Keep the link's thread going; log each new reason why there is no broker, once, and its end."""
+        link = self._link
         if link is None:
             return
+        why = link.watch()
+        if why:
+            self._event("", "revived", {"part": "link", "reason": why})
         if link.trouble and link.trouble != self._trouble:
             self._log("link", trouble=link.trouble)
             self._trouble = link.trouble
@@ -438,8 +441,8 @@ class Daemon:
         return letters.gap(self._config.device.id, lost, epoch, seq=seq, time_ms=time_ms)
 
     def _announce(self) -> None:
-        if self._courier:
-            self._courier.announce()
+        if self._link:
+            self._link.announce()
 
     def _birth_letter(self) -> Letter:
         running = {

@@ -1,8 +1,11 @@
-"""The link over MQTT 5 (paho), in the caller's thread. One rule: a connection is a new client.
+"""The link over MQTT 5, else 3.1.1 (paho), in the caller's thread. One rule: a connection is a new client.
 
 So nothing of a dead connection lives on in paho's queues, the last will and the keys are the present ones,
 and there is no network thread of paho's that could die unnoticed. Attempts are apart by a full-jitter
 back-off. Source: M. Brooker, "Exponential Backoff And Jitter", 2015.
+A broker that refuses MQTT 5 is asked in 3.1.1 from then on; one that hangs up without an answer, in the other version
+the next time. Nothing here needs 5: what an absent device's session may keep and how
+large a message may be, a 3.1.1 broker says in its own configuration.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ BACKOFF_S = 1.0
 BACKOFF_CAP_S = 60.0
 INBOX = 256
 PACKET_BYTES = 256 * 1024
+UNSUPPORTED = "Unsupported protocol version"  # what paho calls it in either version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +133,7 @@ class MqttLink:
         self._failures = 0
         self._retry_at = clock()
         self._answer_by = 0.0
+        self._speaks_5, self._is_5_refused, self._was_answered = True, False, False
         self._untaken: set[int] = set()
         self._inbox: deque[Message] = deque()
         self.trouble = ""
@@ -188,14 +193,13 @@ class MqttLink:
     def _connect(self) -> None:
         mqtt = _paho()
         from paho.mqtt.enums import CallbackAPIVersion
-        from paho.mqtt.packettypes import PacketTypes
-        from paho.mqtt.properties import Properties
 
         endpoint, self.trouble = self._endpoint, ""
         try:
             client = mqtt.Client(
-                CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=mqtt.MQTTv5,
-                reconnect_on_failure=False,
+                CallbackAPIVersion.VERSION2, client_id=self._client_id, reconnect_on_failure=False,
+                protocol=mqtt.MQTTv5 if self._speaks_5 else mqtt.MQTTv311,
+                clean_session=None if self._speaks_5 else False,
             )  # fmt: skip
             client.connect_timeout = endpoint.connect_timeout_s
             client.max_inflight_messages_set(endpoint.max_inflight)
@@ -208,26 +212,36 @@ class MqttLink:
                 will = self._will()
                 client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
             self._listen(client)
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = endpoint.session_expiry_s
-            properties.MaximumPacketSize = endpoint.max_packet_bytes
-            self._client = client
+            more: Any = {"clean_start": False, "properties": self._properties()} if self._speaks_5 else {}
+            self._client, self._was_answered = client, False
             self._answer_by = self._clock() + 2 * endpoint.connect_timeout_s
-            client.connect(endpoint.host, endpoint.port, endpoint.keepalive_s, clean_start=False, properties=properties)
+            client.connect(endpoint.host, endpoint.port, endpoint.keepalive_s, **more)
         except (OSError, ValueError) as error:
             self._drop(f"{type(error).__name__}: {error}")
+
+    def _properties(self) -> Any:
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = self._endpoint.session_expiry_s
+        properties.MaximumPacketSize = self._endpoint.max_packet_bytes
+        return properties
 
     def _listen(self, client: Client) -> None:
         """Callbacks run inside `_move`, in our own thread."""
 
         def on_connect(_c: Client, _u: object, _flags: object, reason: Any, _p: object) -> None:
+            self._was_answered = True
             if reason.is_failure:
                 self.trouble = f"refused: {reason}"
+                self._is_5_refused |= str(reason) == UNSUPPORTED
                 return
             self._is_connected, self._failures, self.trouble = True, 0, ""
             self._sessions += 1
             if self._subscriptions:
-                client.subscribe([(topic, _at_least_once()) for topic in self._subscriptions])
+                how = _at_least_once() if self._speaks_5 else 1
+                client.subscribe([(topic, how) for topic in self._subscriptions])
 
         def on_message(_c: Client, _u: object, message: Any) -> None:
             if len(self._inbox) < INBOX:
@@ -257,6 +271,7 @@ class MqttLink:
             self._drop(f"{type(error).__name__}: {error}")
             return
         if status != 0:
+            self._speaks_5 = not (self._is_5_refused if self._was_answered else self._speaks_5)
             self._drop(self.trouble or f"lost: {status!s}")
         elif not self._is_connected and self._clock() > self._answer_by:
             self._drop(f"no answer from {self._endpoint.host}:{self._endpoint.port}")

@@ -25,7 +25,13 @@ class Message:
 
 
 class Link(Protocol):
-    """One thread uses it; no call waits longer than its time-out plus one connection attempt."""
+    """One thread uses it; no call waits longer than its time-out plus one connection attempt.
+
+    Attributes:
+        trouble: Why there is no connection, "" while there is one or one is being made.
+    """
+
+    trouble: str
 
     def receive(self, timeout_s: float) -> list[Message]:
         """What came down. Moves the traffic on, waits at most `timeout_s`, connects again where need be."""

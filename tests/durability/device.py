@@ -82,8 +82,12 @@ def open_courier(
 def main(variant: str, folder: Path, port: int) -> None:
     """Make, send, and say `drained` once told to stop making and the store has it all."""
     worker = open_worker(folder)
-    link = open_link(port)
-    thread = LinkThread(open_courier(link, worker, variant=variant), link, step_s=0.01)
+
+    def make() -> tuple[Courier, MqttLink]:
+        link = open_link(port)
+        return open_courier(link, worker, variant=variant), link
+
+    thread = LinkThread(make, step_s=0.01)
     thread.start()
     stop = threading.Event()
 

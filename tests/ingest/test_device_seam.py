@@ -61,7 +61,7 @@ def test_a_device_drains_into_the_store(broker: Broker, ws: Workspace, tmp_path:
     courier = Courier(
         link, spool, site=SITE, device=DEVICE, greeting=lambda: [birth], on_desired=lambda _: None, resend_s=1.0
     )
-    thread = LinkThread(courier, link)
+    thread = LinkThread(lambda: (courier, link))
     consumer = Consumer(ws.tables, broker.host, broker.port, shared=broker.shares, commit_s=0.05)
     consumer.start()
     thread.start()

@@ -89,7 +89,7 @@ class SimLink:
         self._up, self._down = iter(up), iter(down)
         self._session, self._sessions, self._untaken = 1, 1, 0
         self._inbox: deque[Message] = deque()
-        self.queue = 64
+        self.queue, self.trouble = 64, ""
         self.commit_after_s = 0.05
 
     # Link

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.errors import ContractError
 from edge_runtime.spool import Draft, SpoolWorker
 from edge_runtime.transport import Courier, Endpoint, Letter, LinkThread, MqttLink, Tls
 from edge_runtime.transport.link import BACKOFF_CAP_S, client_id
@@ -23,6 +22,7 @@ from tests.sim.clock import SimClock
 from tests.spool.common import open_spool, until
 from tests.transport.child import greeting, make
 from tests.transport.mosquitto import Consumer, Mosquitto, free_port, needs_mosquitto
+from tests.transport.oldbroker import OldBroker
 
 ROOT = Path(__file__).parents[2]
 # paho drops the socket of a failed handshake unclosed; the interpreter closes it, and says so.
@@ -113,29 +113,6 @@ def test_a_broker_that_talks_nonsense_does_not_hurt(listener: socket.socket, noi
     link.close(0.1)
 
 
-def test_an_error_in_the_link_thread_reaches_the_caller() -> None:
-    def fail() -> list[Letter]:
-        raise ContractError("birth: no streams")
-
-    class Up:
-        def receive(self, timeout_s: float) -> list[object]:
-            return []
-
-        def session(self) -> int:
-            return 1
-
-    courier = Courier(
-        Up(), SimSpool(epoch=1, store=set()), site="x", device="d", greeting=fail,  # type: ignore[arg-type]
-        on_desired=lambda _: None,
-    )  # fmt: skip
-    thread = LinkThread(courier, Up())  # type: ignore[arg-type]
-    thread.start()
-    with pytest.raises(ContractError, match="no streams"):
-        thread.wait_drained(10)
-    with pytest.raises(ContractError, match="no streams"):
-        thread.stop()
-
-
 # ---- a real one
 
 
@@ -161,6 +138,28 @@ def test_birth_and_state_are_retained_and_a_goodbye_says_offline(tmp_path: Path)
         link.close(5)
         assert until(lambda: late.payloads("state") == [b"online", b"offline"])
         late.close()
+
+
+@pytest.mark.system
+@needs_mosquitto
+@pytest.mark.parametrize(("says_why", "asked"), [(True, [5, 4, 4]), (False, [5, 4, 5, 4])])
+def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(tmp_path: Path, says_why: bool, asked: list[int]) -> None:
+    """Records, acknowledgements, retained letters and the last will go their way; a new connection asks again."""
+    with Mosquitto(tmp_path) as broker, OldBroker(broker.port, says_why=says_why) as door:
+        consumer = Consumer(broker.port)
+        consumer.client.publish(DESIRED, b"order 1", qos=1, retain=True).wait_for_publish(10)
+        link, got = make(Endpoint(host="127.0.0.1", port=door.port), subscriptions=(ACK, DESIRED)), list[bytes]()
+        spool = SimSpool(epoch=1, store=consumer.committed)  # type: ignore[arg-type]
+        courier = Courier(link, spool, site="x", device="d", greeting=greeting, on_desired=got.append)
+        spool.seal(4)
+        assert until(lambda: stepped(courier) and courier.is_drained() and got == [b"order 1"]), link.trouble
+        assert (spool.lost, spool.batches) == ([], {})
+        door.hang_up()
+        assert until(lambda: stepped(courier) and link.session() == 2), link.trouble
+        assert door.levels == asked
+        assert until(lambda: stepped(courier) and consumer.payloads("state") == [b"online", b"offline", b"online"])
+        link.close(5)
+        consumer.close()
 
 
 @pytest.mark.system
@@ -217,7 +216,7 @@ def test_a_broker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     worker.start()
     link = make(Endpoint(host="127.0.0.1", port=broker.port), subscriptions=(ACK, DESIRED))
     courier = Courier(link, worker, site="x", device="d", greeting=greeting, on_desired=lambda _: None, resend_s=0.5)
-    thread = LinkThread(courier, link, step_s=0.02)
+    thread = LinkThread(lambda: (courier, link), step_s=0.02)
     thread.start()
     made = 0
 
