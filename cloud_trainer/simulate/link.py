@@ -37,6 +37,7 @@ class SocketLink:
 
     Attributes:
         wanted: Whether it shall be connected.
+        trouble: Always ""; what goes wrong is counted by the courier's side.
         connections: How many were taken by the broker.
     """
 
@@ -49,7 +50,7 @@ class SocketLink:
             client, keepalive_s=KEEPALIVE_S, session_s=SESSION_S, receive_maximum=RECEIVE_MAXIMUM, will=will
         )
         self._filters, self._rng = tuple(filters), rng
-        self.wanted = True
+        self.wanted, self.trouble = True, ""
         self.connections = 0
         self._sock: socket.socket | None = None
         self._is_up = False
