@@ -1,7 +1,9 @@
 """Tables: the store of datasets, features and telemetry. One rule: a write is one Delta commit, or nothing.
 
 Each table is a Delta Lake folder below one root; queries are SQL by DuckDB over the files of a version.
-Former versions of datasets are read again, so nothing here removes files.
+Former versions of datasets are read again, so nothing here removes files. The root may be a URL that deltalake knows
+(`s3://`, `gs://`, `az://`); its keys and endpoint are environment variables, as deltalake has them. What is there is
+read through deltalake: DuckDB would download an extension for it.
 """
 
 from __future__ import annotations
@@ -17,35 +19,67 @@ from edge_runtime.errors import ContractError, UsageError
 _TRIES = 8
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
+_READ = re.compile(r"\b(?:from|join)\s+([a-z][a-z0-9_]*)")
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://.+")
 
 Columns = Mapping[str, Any]
 """Column -> a numpy array, or a sequence of str, int, float, bool, bytes or lists of float; None = null."""
 
 
 class Tables:
-    """The Delta tables below one folder."""
+    """The Delta tables below one folder, or below a URL."""
 
-    def __init__(self, root: Path) -> None:
-        """Names the folder; it is made by the first write."""
-        self.root = root
+    def __init__(self, root: Path | str) -> None:
+        """Names the place; a folder is made by the first write.
 
-    def path(self, name: str) -> Path:
-        """Where the table `name` is.
+        Raises:
+            UsageError: `root` is text and no URL.
+        """
+        if isinstance(root, str) and not _URL.fullmatch(root):
+            raise UsageError(f"tables at {root!r}: want a URL such as s3://bucket/fleet", hint="a folder is a Path")
+        self.root = root if isinstance(root, Path) else root.rstrip("/")
+
+    def location(self, name: str) -> str:
+        """Where the table `name` is, as deltalake takes it.
 
         Raises:
             UsageError: `name` is not `[a-z][a-z0-9_]*`.
         """
         if not _NAME.fullmatch(name):
             raise UsageError(f"table {name!r}: want [a-z][a-z0-9_]*, at most 128", hint="choose another name")
-        return self.root / name
+        return f"{self.root}/{name}"
+
+    def path(self, name: str) -> Path:
+        """The folder of the table `name`.
+
+        Raises:
+            UsageError: As `location`, or the tables are at a URL.
+        """
+        return self._folder() / Path(self.location(name)).name
 
     def exists(self, name: str) -> bool:
         """Whether anything was ever committed to `name`."""
-        return (self.path(name) / "_delta_log").is_dir()
+        if isinstance(self.root, Path):
+            return (self.path(name) / "_delta_log").is_dir()
+        from deltalake import DeltaTable
+
+        return bool(DeltaTable.is_deltatable(self.location(name)))
 
     def names(self) -> list[str]:
-        """Every table there is, sorted."""
-        return sorted(log.parent.name for log in self.root.glob("*/_delta_log"))
+        """Every table there is, sorted; only of a folder.
+
+        Raises:
+            UsageError: The tables are at a URL.
+        """
+        return sorted(log.parent.name for log in self._folder().glob("*/_delta_log"))
+
+    def _folder(self) -> Path:
+        if isinstance(self.root, Path):
+            return self.root
+        raise UsageError(
+            f"tables at {self.root}: this needs them in a folder",
+            hint="backups and listings of object storage are its own: versions of the bucket, a copy of the prefix",
+        )
 
     def version(self, name: str) -> int:
         """The number of the last commit of `name`; -1 if there is none."""
@@ -93,17 +127,18 @@ class Tables:
         import duckdb
 
         views = views or {}
-        words = set(_WORD.findall(" ".join([query, *views.values()])))
+        text = " ".join([query, *views.values()])
         connection = duckdb.connect()
         try:
-            for name in self.names():
-                if name in words and name not in views:
-                    connection.execute(f'create view "{name}" as {self._scan(name, (versions or {}).get(name))}')
-            for name, text in views.items():
-                connection.execute(f'create view "{name}" as {text}')
+            for name in self._read_by(text):
+                if name not in views:
+                    self._bind(connection, name, (versions or {}).get(name))
+            for name, view in views.items():
+                connection.execute(f'create view "{name}" as {view}')
             return connection.sql(query, params=dict(params)) if params else connection.sql(query)
         except duckdb.Error as why:
-            hint = f"tables here: {', '.join(self.names()) or 'none'}"
+            here = self.names() if isinstance(self.root, Path) else self._read_by(text)
+            hint = f"tables here: {', '.join(here) or 'none'}"
             raise ContractError(f"query: {why}", hint=hint) from why
 
     def open(self, name: str, version: int | None = None) -> Any:
@@ -116,28 +151,52 @@ class Tables:
         from deltalake.exceptions import DeltaError
 
         try:
-            return DeltaTable(str(self.path(name)), version=version)
+            return DeltaTable(self.location(name), version=version)
         except (DeltaError, OSError) as why:
             wanted = "" if version is None else f" version {version}"
-            raise ContractError(f"table {name}{wanted}: {why}", hint=f"look into {self.path(name)}") from why
+            raise ContractError(f"table {name}{wanted}: {why}", hint=f"look into {self.location(name)}") from why
 
-    def _scan(self, name: str, version: int | None) -> str:
+    def _read_by(self, text: str) -> list[str]:
+        """The tables that a query names; at a URL only those behind FROM and JOIN are asked for."""
+        if isinstance(self.root, Path):
+            words = set(_WORD.findall(text))
+            return [name for name in self.names() if name in words]
+        return [name for name in sorted(set(_READ.findall(text))) if self.exists(name)]
+
+    def _bind(self, connection: Any, name: str, version: int | None) -> None:
+        """Make the table a view of the connection."""
         table = self.open(name, version)
-        files = ", ".join("'" + uri.replace("'", "''") + "'" for uri in table.file_uris())
-        fields = table.schema().fields
-        if files:
-            wanted = ", ".join(f'"{field.name}"' for field in fields)
-            return f"select {wanted} from read_parquet([{files}], union_by_name = true)"
-        empty = ", ".join(f'null::{_duck_type(field.type)} as "{field.name}"' for field in fields)
-        return f"select {empty} where false"
+        if isinstance(self.root, Path):
+            connection.execute(f'create view "{name}" as {_scan(table)}')
+        else:
+            connection.register(name, fetched(table))
 
     def _write(self, name: str, data: Any, *, mode: str, schema_mode: str) -> int:
         from deltalake import write_deltalake
 
-        path = self.path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_deltalake(str(path), data, mode=mode, schema_mode=schema_mode)
+        if isinstance(self.root, Path):
+            self.root.mkdir(parents=True, exist_ok=True)
+        write_deltalake(self.location(name), data, mode=mode, schema_mode=schema_mode)
         return self.version(name)
+
+
+def fetched(table: Any) -> Any:
+    """The rows of a `DeltaTable`, wherever it is, as an Arrow table in memory."""
+    from arro3.core import Table
+    from deltalake import QueryBuilder
+
+    return Table.from_arrow(QueryBuilder().register("t", table).execute("select * from t"))
+
+
+def _scan(table: Any) -> str:
+    """SQL over the files of a table in a folder."""
+    files = ", ".join("'" + uri.replace("'", "''") + "'" for uri in table.file_uris())
+    fields = table.schema().fields
+    if files:
+        wanted = ", ".join(f'"{field.name}"' for field in fields)
+        return f"select {wanted} from read_parquet([{files}], union_by_name = true)"
+    empty = ", ".join(f'null::{_duck_type(field.type)} as "{field.name}"' for field in fields)
+    return f"select {empty} where false"
 
 
 _DUCK = {"string": "varchar", "long": "bigint", "short": "smallint", "byte": "tinyint", "binary": "blob"}

@@ -51,7 +51,7 @@ class Workspace:
             _mark(marker, FORMAT)
         if _format(marker) in MIGRATIONS:
             _migrate(marker)
-        self.tables = Tables(self.root / "tables")
+        self.tables = Tables(os.environ.get("EDGELOOP_TABLES") or self.root / "tables")
 
     @property
     def bundles(self) -> Path:

@@ -7,9 +7,11 @@ of the four named functions; the stored tables (`raw_*`) may hold a row twice un
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloud_trainer.ingest import schema
+from cloud_trainer.tables import fetched
 from edge_runtime.errors import TransportError
 
 if TYPE_CHECKING:
@@ -95,13 +97,12 @@ def compact(ws: Workspace) -> list[Compacted]:
 
 
 def _compact(tables: Tables, name: str) -> Compacted:
-    from deltalake import DeltaTable
     from deltalake.exceptions import CommitFailedError
 
     for _ in range(ATTEMPTS):
-        table = DeltaTable(str(tables.path(schema.raw(name))))
+        table = tables.open(schema.raw(name))
         try:
-            done = _rewrite(table, name)
+            done = _rewrite(table, name, is_near=isinstance(tables.root, Path))
         except CommitFailedError:
             continue
         table.update_incremental()
@@ -110,7 +111,7 @@ def _compact(tables: Tables, name: str) -> Compacted:
     raise TransportError(f"compact {name}: lost to another writer {ATTEMPTS} times", hint="compact later")
 
 
-def _rewrite(table: Any, name: str) -> Compacted:
+def _rewrite(table: Any, name: str, *, is_near: bool = True) -> Compacted:
     """One attempt on the snapshot that `table` holds."""
     import duckdb
     from deltalake import write_deltalake
@@ -120,7 +121,8 @@ def _rewrite(table: Any, name: str) -> Compacted:
         return Compacted(table=schema.raw(name), rows=0, dropped=0, files_before=0)
     connection = duckdb.connect()
     columns = ", ".join(f'"{field.name}"' for field in table.schema().fields)  # those of a newer program, too
-    stored = connection.read_parquet(files, union_by_name=True).select(columns)
+    near = connection.read_parquet(files, union_by_name=True) if is_near else connection.from_arrow(fetched(table))
+    stored = near.select(columns)
     connection.register("stored", stored)
     before = int(connection.sql("select count(*) from stored").fetchall()[0][0])
     keys = ", ".join(schema.KEYS[name])

@@ -102,6 +102,7 @@ class Fleet:
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     swept_at: float = 0.0
     swept_all_at: float = 0.0
+    sweep_s: float = SWEEP_S
     left: int = -1
     moved_at: float = 0.0
 
@@ -133,9 +134,9 @@ class Fleet:
 
     def _period(self, period: int, met: dict[str, dict[int, int]]) -> None:
         away = self.plan.away_periods
-        if period in met["storm"].values():
-            self._storm()
         for i, device in enumerate(self.devices):
+            if i == len(self.devices) // 2 and period in met["storm"].values():
+                self._storm()
             left = met["outage"].get(i)
             device.link.wanted = left is None or not left <= period < left + away
             if not device.link.wanted and device.link.session():
@@ -150,6 +151,7 @@ class Fleet:
                 period, rows, clock_ms=(YEAR_MS if i % 2 else -YEAR_MS) if is_wrong else 0,
                 dies_at=len(rows) // 2 if met["restart"].get(i) == period else -1,
             )  # fmt: skip
+            device.pump(time.monotonic())
             if i % 16 == 0:
                 self.pump(0.0)
         self.pump_until(lambda: self.waiting(reachable=True) <= BEHIND * len(self.devices))
@@ -207,13 +209,14 @@ class Fleet:
         now = time.monotonic()
         for key, _ in ready:
             key.data.pump(now)
-        if now - self.swept_at >= SWEEP_S:
+        if now - self.swept_at >= self.sweep_s:
             is_whole = now - self.swept_all_at >= QUIET_SWEEP_S
             for device in self.devices:
                 if is_whole or device.spool.kept or not device.link.session():
                     device.pump(now)
             self.swept_at = time.monotonic()
             self.swept_all_at = self.swept_at if is_whole else self.swept_all_at
+            self.sweep_s = max(SWEEP_S, 9 * (self.swept_at - now))  # a tenth of the time, however many there are
             self.most_connected = max(self.most_connected, self.connected())
 
     def close(self) -> None:

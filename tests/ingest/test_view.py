@@ -4,7 +4,9 @@ import math
 import threading
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
 from deltalake import DeltaTable
 
 from cloud_trainer.ingest import schema, view
@@ -87,6 +89,20 @@ def test_compaction_drops_duplicates_once_and_changes_nothing_that_is_read(ws: W
     assert ws.tables.version("raw_records") == version
     store(ws, [samples.records(3, 4)])
     assert seqs(ws) == [1, 2, 3, 4, 5, 6]
+
+
+def test_tables_at_a_url_are_stored_read_and_compacted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGELOOP_TABLES", f"file://{tmp_path}/lake")
+    ws = Workspace(tmp_path / "ws")
+    assert seqs(ws) == []
+    store(ws, [samples.records(1, 4)])
+    store(ws, [samples.records(3, 4)])
+    assert (stored_rows(ws), seqs(ws)) == (8, [1, 2, 3, 4, 5, 6])
+    [done] = view.compact(ws)
+    assert (done.rows, done.dropped, done.files_before) == (6, 2, 2)
+    assert (stored_rows(ws), seqs(ws)) == (6, [1, 2, 3, 4, 5, 6])
+    assert not (ws.root / "tables").exists()
+    assert (tmp_path / "lake" / "raw_records" / "_delta_log").is_dir()
 
 
 def test_an_append_between_reading_and_committing_survives_compaction(ws: Workspace) -> None:
