@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import selectors
 import socket
 from collections.abc import Sequence
@@ -37,8 +38,8 @@ class SocketLink:
 
     Attributes:
         wanted: Whether it shall be connected.
-        trouble: Always ""; what goes wrong is counted by the courier's side.
         connections: How many were taken by the broker.
+        trouble: As the port.
     """
 
     def __init__(
@@ -50,8 +51,8 @@ class SocketLink:
             client, keepalive_s=KEEPALIVE_S, session_s=SESSION_S, receive_maximum=RECEIVE_MAXIMUM, will=will
         )
         self._filters, self._rng = tuple(filters), rng
-        self.wanted, self.trouble = True, ""
-        self.connections = 0
+        self.wanted = True
+        self.connections, self.trouble = 0, ""
         self._sock: socket.socket | None = None
         self._is_up = False
         self._failures = 0
@@ -137,9 +138,11 @@ class SocketLink:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._since = self._now
-        if sock.connect_ex(self._address) not in (0, errno.EINPROGRESS):
+        failed = sock.connect_ex(self._address)
+        if failed not in (0, errno.EINPROGRESS):
             sock.close()
             self.cut()
+            self.trouble = os.strerror(failed)
             return
         self._sock = sock
         self._unsent += self._hello
@@ -152,10 +155,11 @@ class SocketLink:
             reason, self._most = mqtt.accepted(packet)
             if reason:
                 self.cut()
+                self.trouble = f"refused with reason {reason:#04x}"
             else:
                 self._unsent += mqtt.subscribe(self._next_mid(), self._filters)
         elif packet.kind == mqtt.SUBACK:
-            self._is_up, self._failures = True, 0
+            self._is_up, self._failures, self.trouble = True, 0, ""
             self.connections += 1
         elif packet.kind == mqtt.DISCONNECT:
             self.cut()
