@@ -9,8 +9,10 @@ read through deltalake: DuckDB would download an extension for it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,24 @@ class Tables:
     def version(self, name: str) -> int:
         """The number of the last commit of `name`; -1 if there is none."""
         return int(self.open(name).version()) if self.exists(name) else -1
+
+    @contextlib.contextmanager
+    def alone(self, name: str, *, wait: bool) -> Iterator[bool]:
+        """Hold the table against other rewriters of this machine; False where one has it and `wait` is not asked for.
+
+        delta-rs lets two rewrites of the same files both commit, and every row is there twice. Appending needs no hold.
+        A process that is killed lets go.
+        """
+        folder = os.open(self.path(name), os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(folder)
 
     def append(self, name: str, columns: Any) -> int:
         """Add rows in one commit; gives the table's version after it.

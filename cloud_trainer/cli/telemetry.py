@@ -48,6 +48,9 @@ def ingest(
     shared: Annotated[bool, typer.Option(help="Share the work between consumers; iotcore cannot.")] = True,
     commit_s: Annotated[float, typer.Option(help="A message waits at most so long [s].")] = 2.0,
     commit_rows: Annotated[int, typer.Option(help="Commit when so many rows wait.")] = 20_000,
+    tidy_commits: Annotated[
+        int, typer.Option(help="After so many commits a table's small files become one; 0: never.", min=0)
+    ] = 100,
     metrics_port: Annotated[
         int, typer.Option(help="Counters for Prometheus at 127.0.0.1; 0 takes a free port.", min=-1, max=65535)
     ] = -1,
@@ -63,7 +66,14 @@ def ingest(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stopped = _stop_signal()
     consumer = Consumer(
-        Workspace(workspace).tables, host, port, name=name, shared=shared, commit_s=commit_s, commit_rows=commit_rows
+        Workspace(workspace).tables,
+        host,
+        port,
+        name=name,
+        shared=shared,
+        commit_s=commit_s,
+        commit_rows=commit_rows,
+        tidy_commits=tidy_commits,
     )
     with ExitStack() as open_:
         if metrics_port >= 0:

@@ -23,6 +23,7 @@ from paho.mqtt.properties import Properties
 
 from cloud_trainer.ingest.pending import Commit, Pending
 from cloud_trainer.ingest.store import append
+from cloud_trainer.ingest.tidy import Tidy
 from cloud_trainer.tables import Tables
 from edge_runtime.contract import topics
 from edge_runtime.errors import TransportError
@@ -53,6 +54,7 @@ class Consumer:
         shared: bool = True,
         commit_s: float = 2.0,
         commit_rows: int = 20_000,
+        tidy_commits: int = 100,
     ) -> None:
         """Connects nothing yet.
 
@@ -64,8 +66,10 @@ class Consumer:
             shared: Whether consumers share the work; where the broker cannot (`Broker.shares`) each stores all.
             commit_s: A message waits at most this long for its commit [s].
             commit_rows: A commit is made when this many rows wait.
+            tidy_commits: Commits to a table after which its small files become one; 0: never.
         """
         self.tables = tables
+        self.tidy = Tidy(tables, every=tidy_commits)
         self.rows_of: Counter[str] = Counter()  # stored, by table
         self.commits = self.failed = 0
         self.commit_s_total = 0.0
@@ -179,6 +183,7 @@ class Consumer:
             for connection, mid in mids:  # in order of arrival: MQTT 5 asks for it, rumqttd insists
                 if connection == self._connection:
                     self._client.ack(mid, 1)
+            self.tidy.after(commit.tables)  # last: no device waits for it
 
     def _stored(self, commit: Commit) -> bool:
         while True:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cloud_trainer.tables import Tables
 
 ATTEMPTS = 8
+_HALF_LISTED = "found gap"  # what delta-rs says of a log that it listed while another writer put a commit there
 
 
 def append(tables: Tables, rows: Mapping[str, Mapping[str, Any]]) -> None:
@@ -20,7 +21,7 @@ def append(tables: Tables, rows: Mapping[str, Mapping[str, Any]]) -> None:
     Raises:
         TransportError: Other writers won `ATTEMPTS` times in a row.
     """
-    from deltalake.exceptions import CommitFailedError
+    from deltalake.exceptions import CommitFailedError, DeltaError
 
     for name, columns in rows.items():
         filled = schema.arrow(name, columns)
@@ -28,6 +29,10 @@ def append(tables: Tables, rows: Mapping[str, Mapping[str, Any]]) -> None:
             try:
                 tables.append(schema.raw(name), filled)
             except CommitFailedError:
+                continue
+            except DeltaError as why:
+                if _HALF_LISTED not in str(why):
+                    raise
                 continue
             break
         else:

@@ -86,14 +86,18 @@ class Compacted:
 def compact(ws: Workspace) -> list[Compacted]:
     """Rewrite each telemetry table that has more than one file or a row twice; delete files unused for a week.
 
-    Safe while consumers append: the commit removes exactly the files it read. Two compactions at once: one wins,
-    the other reads again.
+    Safe while consumers append: the commit removes exactly the files it read. Of two rewriters of a machine one
+    waits for the other; of two machines one wins, the other reads again.
 
     Raises:
         TransportError: Others won the table `ATTEMPTS` times in a row.
     """
-    names = [name for name in schema.TABLES if ws.tables.exists(schema.raw(name))]
-    return [_compact(ws.tables, name) for name in names]
+    done = []
+    for name in schema.TABLES:
+        if ws.tables.exists(schema.raw(name)):
+            with ws.tables.alone(schema.raw(name), wait=True):
+                done.append(_compact(ws.tables, name))
+    return done
 
 
 def _compact(tables: Tables, name: str) -> Compacted:

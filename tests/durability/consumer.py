@@ -43,7 +43,9 @@ CONSUMERS: dict[str, type[Consumer]] = {"ack-before-commit": AckBeforeCommit, "w
 def main(variant: str, workspace: str, port: int, *, shared: bool, name: str) -> None:
     """Consume until killed; `ready` once subscribed."""
     kind = CONSUMERS.get(variant, Consumer)
-    consumer = kind(Workspace(workspace).tables, "127.0.0.1", port, name=name, shared=shared, commit_s=0.1)
+    consumer = kind(
+        Workspace(workspace).tables, "127.0.0.1", port, name=name, shared=shared, commit_s=0.1, tidy_commits=5
+    )
     consumer._client._reconnect_min_delay = consumer._client._reconnect_max_delay = 0.05  # type: ignore[assignment]
     consumer.start(timeout_s=60)
     print("ready", flush=True)

@@ -203,7 +203,7 @@ def test_a_broker_that_is_away_is_named(ws: Workspace) -> None:
 
 def test_prometheus_reads_what_was_stored(broker: Broker, ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first commit fails once, as a full disk makes it."""
-    consumer = Consumer(ws.tables, broker.host, broker.port, shared=broker.shares, commit_s=0.05)
+    consumer = Consumer(ws.tables, broker.host, broker.port, shared=broker.shares, commit_s=0.05, tidy_commits=1)
     store, calls = consumer.store, []
 
     def fails_once(commit: Commit) -> None:
@@ -230,3 +230,6 @@ def test_prometheus_reads_what_was_stored(broker: Broker, ws: Workspace, monkeyp
     assert float(values["edgeloop_ingest_commits_total"]) == consumer.commits
     assert float(values["edgeloop_ingest_commit_seconds_total"]) > 0
     assert values["edgeloop_ingest_waiting_messages"] == "0.0"
+    assert float(values["edgeloop_ingest_rewrites_total"]) == consumer.tidy.rewrites > 0
+    assert values["edgeloop_ingest_refused_rewrites_total"] == "0.0"
+    assert float(values["edgeloop_ingest_rewrite_seconds_total"]) > 0
