@@ -1,6 +1,8 @@
 # The one door. `make demo` and `make test` are all a newcomer needs.
 PYTHON ?= python3
 VENV := .venv
+# Processes of the tests: each keeps the files it begins, so what a module makes is made once.
+JOBS ?= 2
 BIN := $(VENV)/bin
 CORE := $(wildcard csrc/*.c csrc/*.h) edge_runtime/native/build.py
 DEBIAN := mosquitto nodejs qemu-user-static qemu-system-arm clang llvm strace valgrind \
@@ -14,7 +16,7 @@ demo: $(VENV)/cloud
 	$(BIN)/cloud-trainer demo
 
 test: $(VENV)/dev $(if $(SYSTEM),system)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Cost:
 
 
 def measure(target: Target, out: Path) -> Cost:
-    """Everything about `target`, built in the folder `out`."""
+    """Everything about `target`, of what is `built` in the folder `out`."""
     code, static = sizes(target, out)
     state, count = window(target, out)
     return Cost(
@@ -72,17 +72,23 @@ def measure(target: Target, out: Path) -> Cost:
 # ---- code and stack: the core's object files
 
 
-def sizes(target: Target, out: Path) -> tuple[int, int]:
-    """(code and constants, variables) of the core [bytes]; leaves the objects and their reports in `out`."""
-    tool = target.compiler.replace("gcc", "size") if target.compiler.endswith("-gcc") else "size"
-    need(target.compiler, tool)
+def built(target: Target, out: Path, sources: Sequence[Path] = ()) -> Path:
+    """`out` with the objects of the core and their reports, those of `sources` alone where some are named."""
+    need(target.compiler)
     out.mkdir(parents=True, exist_ok=True)
     graph = () if target.compiler == "clang" else ("-fcallgraph-info=su",)
     flags = [flag for flag in target.flags if flag != "-static"]
-    sources = sorted(CSRC.glob("er_*.c"))
     command = [target.compiler, *RECIPE, *flags, *graph, "-fstack-usage", "-fno-asynchronous-unwind-tables"]
-    subprocess.run([*command, "-c", *map(str, sources)], check=True, cwd=out)
-    objects = [out / f"{source.stem}.o" for source in sources]
+    command += [f"-I{CSRC}", "-c", *map(str, sources or sorted(CSRC.glob("er_*.c")))]
+    subprocess.run(command, check=True, cwd=out)
+    return out
+
+
+def sizes(target: Target, out: Path) -> tuple[int, int]:
+    """(code and constants, variables) of the objects in `out` [bytes]."""
+    tool = target.compiler.replace("gcc", "size") if target.compiler.endswith("-gcc") else "size"
+    need(tool)
+    objects = sorted(out.glob("er_*.o"))
     listed = subprocess.run([tool, "-A", *objects], check=True, capture_output=True, text=True).stdout
     code = static = 0
     for section, size in re.findall(r"^(\.\S+)\s+(\d+)", listed, re.M):
@@ -92,7 +98,7 @@ def sizes(target: Target, out: Path) -> tuple[int, int]:
 
 
 def greatest_frame(out: Path) -> int:
-    """Of the functions of `sizes` [bytes]."""
+    """Of the functions in `out` [bytes]."""
     rows = [line.split("\t") for path in out.glob("er_*.su") for line in path.read_text().splitlines()]
     assert rows
     assert {row[2] for row in rows} <= {"static", "dynamic,bounded"}, "a frame of unknown size"
@@ -100,7 +106,7 @@ def greatest_frame(out: Path) -> int:
 
 
 def worst_stack(out: Path) -> int:
-    """The longest chain of calls among the functions of `sizes` [bytes]; 0 without a call graph.
+    """The longest chain of calls among the functions in `out` [bytes]; 0 without a call graph.
 
     A call through a pointer may reach every static function of its own file that does not lead back to it; in a file
     that looks operators up (er_..._find), also every function that nobody calls by name of the files that hold them.
@@ -146,7 +152,7 @@ def _deepest(name: str, frame: Mapping[str, int], calls: Mapping[str, set[str]],
 
 
 def window(target: Target, out: Path) -> tuple[int, int]:
-    """(state bytes, instructions of one window) of the standard program, with the objects of `sizes`."""
+    """(state bytes, instructions of one window) of the standard program, with the objects in `out`."""
     if target.board:
         state = _said(target, _program(target, out, windows=0))["state_bytes"]
         return state, on_board(target, out, state, ram_bytes=target.ram_bytes)["instructions"]
@@ -246,7 +252,7 @@ TAIL = """
 def main() -> None:
     """Measure all, write the gates and what is made of them."""
     with tempfile.TemporaryDirectory() as folder:
-        costs = {target.name: measure(target, Path(folder) / target.name) for target in COSTS}
+        costs = {target.name: measure(target, built(target, Path(folder) / target.name)) for target in COSTS}
     BUDGETS.write_text(budgets_toml(costs), encoding="utf-8")
     DOC.parent.mkdir(exist_ok=True)
     DOC.write_text(targets_md(costs), encoding="utf-8")

@@ -6,9 +6,11 @@ which is made from the gates, stays true. `python -m tests.csrc.cost` measures a
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,12 +20,24 @@ from tests.csrc.targets import ARMV7, CSRC, HOST, M4, M33, Target, need
 
 SLACK = {"code_bytes": 0.10}
 ELSE = 0.05
+Built = Callable[[Target], Path]
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Target], Path]:
+    """The folder of a target's objects and their reports, built once."""
+
+    @functools.cache
+    def made(target: Target) -> Path:
+        return cost.built(target, tmp_path_factory.mktemp(target.name))
+
+    return made
+
+
 @pytest.mark.parametrize("target", cost.COSTS, ids=lambda target: target.name)
-def test_a_target_costs_what_its_gates_say(target: Target, tmp_path: Path) -> None:
-    gate, found = cost.budgets()[target.name], cost.measure(target, tmp_path)
+def test_a_target_costs_what_its_gates_say(built: Built, target: Target) -> None:
+    gate, found = cost.budgets()[target.name], cost.measure(target, built(target))
     off = {
         name: f"{getattr(found, name)}, gate {getattr(gate, name)}"
         for name in cost.Cost.__dataclass_fields__
@@ -50,23 +64,23 @@ def test_the_document_is_made_from_the_gates() -> None:
 
 
 @pytest.mark.parametrize("target", [M4, M33], ids=lambda target: target.name)
-def test_a_board_runs_in_the_ram_that_the_linker_knew(target: Target, tmp_path: Path) -> None:
+def test_a_board_runs_in_the_ram_that_the_linker_knew(built: Built, target: Target) -> None:
     """State, frames and the worst stack and not a byte more; and the painted stack stays below what was computed."""
     need("arm-none-eabi-nm")
     gate = cost.budgets()[target.name]
-    cost.sizes(target, tmp_path)
-    state, _ = cost.window(target, tmp_path)
-    image = tmp_path / "windows1" / "cost"
+    out = built(target)
+    state, _ = cost.window(target, out)
+    image = out / "windows1" / "cost"
     symbols = subprocess.run(["arm-none-eabi-nm", image], check=True, capture_output=True, text=True).stdout
     places = {name: int(at, 16) for at, name in re.findall(r"^(\w+) . (data_start|bss_end)$", symbols, re.M)}
     fixed = places["bss_end"] - places["data_start"]
     assert state <= fixed <= state + 8192
-    worst = cost.worst_stack(tmp_path)
-    said = cost.on_board(target, tmp_path, state, ram_bytes=fixed + (worst + 512) // 8 * 8)  # main() and the text: 512
+    worst = cost.worst_stack(out)
+    said = cost.on_board(target, out, state, ram_bytes=fixed + (worst + 512) // 8 * 8)  # main() and the text: 512
     assert said["stack_used"] <= worst
     assert abs(said["instructions"] - gate.instructions) <= ELSE * gate.instructions
     with pytest.raises(subprocess.CalledProcessError):  # no room for the stack
-        cost.on_board(target, tmp_path, state, ram_bytes=fixed + 512)
+        cost.on_board(target, out, state, ram_bytes=fixed + 512)
 
 
 VARIABLE = "static int calls;\nint er_calls(void);\nint er_calls(void) { return ++calls; }\n"
@@ -75,33 +89,29 @@ RECURSION = "    if (y < -1e9) return er_exp2(y + 1) + 1;\n"
 INTO = "double er_exp2(double y)\n{\n"
 
 
-def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str) -> Path:
-    """Where to measure a core whose er_math.c has a bug."""
-    core = tmp_path / "csrc"
-    shutil.copytree(CSRC, core, ignore=shutil.ignore_patterns("out"))
-    text = (core / "er_math.c").read_text()
+def planted(out: Path, folder: Path, right: str, wrong: str) -> Path:
+    """A copy of `out` where er_math.c has a bug."""
+    text = (CSRC / "er_math.c").read_text()
     assert text.count(right) == 1
-    (core / "er_math.c").write_text(text.replace(right, wrong))
-    monkeypatch.setattr(cost, "CSRC", core)
-    return tmp_path / "out"
+    source = folder / "er_math.c"
+    source.write_text(text.replace(right, wrong))
+    return cost.built(HOST, shutil.copytree(out, folder / "out"), [source])
 
 
 @pytest.mark.planted
-def test_a_planted_variable_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = planted(tmp_path, monkeypatch, INTO, VARIABLE + INTO)
+def test_a_planted_variable_is_seen(built: Built, tmp_path: Path) -> None:
+    out = planted(built(HOST), tmp_path, INTO, VARIABLE + INTO)
     assert cost.sizes(HOST, out)[1] > cost.budgets()[HOST.name].static_bytes == 0
 
 
 @pytest.mark.planted
-def test_a_planted_frame_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = planted(tmp_path, monkeypatch, INTO, INTO + FRAME)
-    cost.sizes(HOST, out)
+def test_a_planted_frame_is_seen(built: Built, tmp_path: Path) -> None:
+    out = planted(built(HOST), tmp_path, INTO, INTO + FRAME)
     assert cost.worst_stack(out) > cost.greatest_frame(out) > 8000 > cost.budgets()[HOST.name].stack_bytes
 
 
 @pytest.mark.planted
-def test_a_planted_recursion_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = planted(tmp_path, monkeypatch, INTO, INTO + RECURSION)
-    cost.sizes(HOST, out)
+def test_a_planted_recursion_is_refused(built: Built, tmp_path: Path) -> None:
+    out = planted(built(HOST), tmp_path, INTO, INTO + RECURSION)
     with pytest.raises(AssertionError, match="recursion has no worst stack"):
         cost.worst_stack(out)
