@@ -9,14 +9,19 @@ others    baselines of 1,000, periods of 200: 1,000 as such, ties, zero-inflated
 delay     one of 20 features moves after 20 steady periods of 200 windows, baselines of 5,000; median of 200 runs.
 triage    100 made-up fleets for each of five causes (tests/drift/causes.py): how many are told as what they are.
 rivals    on rows of the same kind: an alarm is a period in which any of the 20 features passes the usual threshold.
+          NannyML has packages of its own: RIVALS_PYTHON names an interpreter that has it, and without it says so.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -35,6 +40,7 @@ LOG_A = float(np.log(RULE.alarm_periods))
 FEATURES, RUNS, PERIODS, POPULATION = 20, 200, 2000, 20_000
 NO_PAIRS = np.zeros((2, 0), np.int64)
 HOURS, SEASON, RHO, TOLD = 24, 1.5, 0.9, 100
+NANNYML_PYTHON = os.environ.get("RIVALS_PYTHON", sys.executable)
 
 
 def normal(rng: np.random.Generator, n: int) -> F64:
@@ -69,6 +75,8 @@ WORLDS: dict[str, Draw] = {
 def figures(_: dict[str, Any]) -> dict[str, Any]:
     """Every figure, a line each as it is known; the worlds side by side on all cores."""
     out: dict[str, Any] = {}
+    if hasattr(os, "sched_setaffinity"):  # these are counts, not times: every core may help
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
     with ProcessPoolExecutor(os.cpu_count()) as workers:
         waiting = [(task, workers.submit(task.run, *task.args)) for task in tasks()]
         for task, found in waiting:
@@ -107,16 +115,27 @@ def tasks() -> Iterator[Task]:
     for shift in (0.25, 0.5, 1.0):
         what = f"median delay [periods], one of 20 features by {shift} sd"
         yield Task(((what, f"delay_{round(100 * shift):03}"),), delay, (shift,))
+    yield Task((("the same by 0.5 sd, periods of 50", "delay_050_n50"),), delay_of_50, ())
     for cause in STORIES:
         key = cause.replace(" ", "_")
         yield Task(((f"triage: {cause} told of {TOLD} fleets", f"triage_right_{key}"),), triage_right, (cause,))
     for name, rule in RIVALS.items():
         said = (rule.__doc__ or "").rstrip(".")
-        yield Task(
-            ((f"{said}: steady periods with an alarm", f"{name}_alarm_share"),
-             (f"{said}: median delay, .5 sd", f"{name}_delay_050")),
-            rivals, (rule,),
-        )  # fmt: skip
+        yield _rival(said, name, rivals, rule, 200)
+        yield _rival(f"{said}, periods of 50", f"{name}_50", rivals, rule, 50)
+        what = f"{said}, AR(1) .9: steady periods with an alarm"
+        yield Task(((what, f"{name}_ar1_alarm_share"),), rival_on_ar1, (rule,))
+    if has_nannyml():
+        yield _rival("NannyML, univariate, its defaults", "nannyml", nannyml, 200)
+        yield _rival("NannyML, univariate, its defaults, periods of 50", "nannyml_50", nannyml, 50)
+    else:
+        print(f"  NannyML is not there: RIVALS_PYTHON={NANNYML_PYTHON} cannot import it")
+
+
+def _rival(said: str, name: str, run: Callable[..., tuple[float, ...]], *args: Any) -> Task:
+    figures = ((f"{said}: steady periods with an alarm", f"{name}_alarm_share"),
+               (f"{said}: median delay, .5 sd", f"{name}_delay_050"))  # fmt: skip
+    return Task(figures, run, args)
 
 
 # ---- worlds ----
@@ -200,6 +219,11 @@ def delay(shift: float, *, n: int = 200, n_base: int = 5000, before: int = 20, a
     above = log_m > LOG_A
     late = np.where(above[before:].any(axis=0), above[before:].argmax(axis=0) + 1, after)
     return (float(np.median(np.where(above[:before].any(axis=0), after, late))),)
+
+
+def delay_of_50() -> tuple[float]:
+    """The delay of .5 sd at periods of 50 windows, as the rivals have it."""
+    return delay(0.5, n=50)
 
 
 def seasonal(matched: bool, *, n: int = 200, n_base: int = 1000) -> tuple[float]:
@@ -309,12 +333,10 @@ def chi_square(baseline: F64, values: F64) -> bool:
 RIVALS: dict[str, Callable[[F64, F64], bool]] = {"ks": ks, "psi": psi, "chi_square": chi_square}
 
 
-def rivals(
-    alarm: Callable[[F64, F64], bool], *, runs: int = 10, n: int = 200, n_base: int = 5000
-) -> tuple[float, float]:
+def rivals(alarm: Callable[[F64, F64], bool], n: int, *, runs: int = 10, n_base: int = 5000) -> tuple[float, float]:
     """Share of steady periods with an alarm, and the median delay after a shift of one feature by .5 sd.
 
-    The baseline of 5,000 and the periods of 200 windows are those of our own delays.
+    The baseline of 5,000 and periods of 200 windows are those of our own delays.
     """
     rng = np.random.default_rng(11)
     steady_alarms, late = [], []
@@ -325,3 +347,29 @@ def rivals(
         found = (t for t in range(1, 60) if alarm(base[0], rng.standard_normal(n) + 0.5))
         late.append(next(found, 60))
     return float(np.mean(steady_alarms)), float(np.median(late))
+
+
+def rival_on_ar1(alarm: Callable[[F64, F64], bool], *, runs: int = 10, n: int = 200) -> tuple[float]:
+    """Share of steady periods with an alarm where windows follow each other; a baseline of 5,000 of the same."""
+    from scipy.signal import lfilter  # type: ignore[import-untyped,unused-ignore]
+
+    rng = np.random.default_rng(13)
+    found = []
+    for _ in range(runs):
+        noise = np.sqrt(1 - RHO**2) * rng.standard_normal((FEATURES, 1000 + 5000 + 20 * n))
+        series = lfilter([1.0], [1.0, -RHO], noise)[:, 1000:]
+        base, later = series[:, :5000], series[:, 5000:].reshape(FEATURES, 20, n)
+        found += [any(alarm(b, v) for b, v in zip(base, later[:, t], strict=True)) for t in range(20)]
+    return (float(np.mean(found)),)
+
+
+def has_nannyml() -> bool:
+    """The interpreter that RIVALS_PYTHON names (or this one) can import it."""
+    return not subprocess.run([NANNYML_PYTHON, "-c", "import nannyml"], capture_output=True, check=False).returncode
+
+
+def nannyml(n: int, *, runs: int = 10, n_base: int = 5000) -> tuple[float, float]:
+    """The same two figures of NannyML's univariate calculator with its own defaults."""
+    words = [NANNYML_PYTHON, str(Path(__file__).parent / "rival_nannyml.py"), *map(str, (runs, n, n_base, FEATURES))]
+    found = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    return found["alarm_share"], found["delay_050"]
