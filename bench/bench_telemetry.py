@@ -5,6 +5,7 @@ record_bytes   of a batch of 32 records with 16 features and 3 scores, as the sa
 encode_us      `to_bytes` of such a batch, a record; seal_us: from sampled rows to bytes, checks included
 records_per_s_core    records stored by CPU-seconds of the consumer process, without its start: commits, acks and
                compaction are in it, the broker and the sender are not; the least of `_mosquitto` and `_iotcore`
+consumer_rss_  VmRSS of that consumer after 51,200 records, half of a million more, and all of them
 rss_added_mib  the device daemon with a broker by TLS, after it has sent, over the same daemon without one; medians
 """
 
@@ -24,9 +25,9 @@ from typing import Any
 
 from bench import monitor
 from bench.bench_daemon import N_WINDOWS, Device, middle
-from bench.process import cpu_s
 from cloud_trainer.ingest import view
 from cloud_trainer.ingest.broker import ProcessBroker, available, open_broker
+from cloud_trainer.simulate.watch import cpu_s, rss_mib
 from cloud_trainer.workspace import Workspace
 from edge_runtime.contract import topics
 from edge_runtime.contract.header import Header
@@ -37,7 +38,7 @@ from tests.transport.test_tls import Authority
 
 ROWS, FEATURES, SCORES, RUNS = 32, 16, 3, 5
 WINDOWS_OF_HOUR, WINDOW_MS = 2812, 1280
-DEVICES, WARM, MEASURED = 50, 640, 6400  # batches
+DEVICES, WARM, MEASURED = 50, 1600, 32_000  # batches; 1,024,000 records are measured
 HEADER = Header(device="pump-7", stream="motor", epoch=0x0123456789ABCDEF, bundle="ab" * 32, program="cd" * 32)
 
 
@@ -123,12 +124,18 @@ def ingested(name: str) -> dict[str, float]:
             sender.send(WARM)
             stored(ws, sender.rows)
             before, rows = cpu_s(consumer.pid), sender.rows
-            sender.send(MEASURED)
-            stored(ws, sender.rows)
+            memory = [rss_mib(consumer.pid)]
+            for _ in range(2):
+                sender.send(MEASURED // 2)
+                stored(ws, sender.rows)
+                memory.append(rss_mib(consumer.pid))
             spent_s, rows = cpu_s(consumer.pid) - before, sender.rows - rows
             sender.stop()
             consumer.terminate()
-    return {f"records_per_s_core_{name}": round(rows / spent_s)}
+    places = zip(("first", "middle", "last"), memory, strict=True)
+    return {f"records_per_s_core_{name}": round(rows / spent_s)} | {
+        f"consumer_rss_{place}_{name}_mib": round(mib, 1) for place, mib in places
+    }
 
 
 CLOUD = "import sys; from cloud_trainer.cli import main; sys.exit(main())"

@@ -44,12 +44,6 @@ def cpu_ms(pid: int) -> float:
     return sum(ran) / 1e6
 
 
-def cpu_s(pid: int) -> float:
-    """CPU time of a process, threads that have ended included [s, in steps of 10 ms]."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def settled(words: list[str], cache: Path, *, cwd: Path, given: bytes = b"", n_lines: int = 1) -> Mapping[str, int]:
     """Memory [KiB] of a process that took what it was given, said so many lines and waits for more; it then ends well.
 
