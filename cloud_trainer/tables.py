@@ -12,7 +12,9 @@ import contextlib
 import fcntl
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +94,10 @@ class Tables:
         """Hold the table against other rewriters of this machine; False where one has it and `wait` is not asked for.
 
         delta-rs lets two rewrites of the same files both commit, and every row is there twice. Appending needs no hold.
-        A process that is killed lets go. At a URL nobody can be held off: let one machine rewrite there, one at a time.
+        A process that is killed lets go. Of tables at a URL a file in the folder for temporary files is held, so let
+        one machine rewrite there.
         """
-        if not isinstance(self.root, Path):
-            yield True
-            return
-        folder = os.open(self.path(name), os.O_RDONLY)
+        folder = os.open(*self._held(name))
         try:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -107,6 +107,12 @@ class Tables:
                 yield True
         finally:
             os.close(folder)
+
+    def _held(self, name: str) -> tuple[Path, int]:
+        if isinstance(self.root, Path):
+            return self.path(name), os.O_RDONLY
+        digest = sha256(self.location(name).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"edgeloop-{digest}.lock", os.O_RDONLY | os.O_CREAT
 
     def append(self, name: str, columns: Any) -> int:
         """Add rows in one commit; gives the table's version after it.

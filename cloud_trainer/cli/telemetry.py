@@ -51,6 +51,9 @@ def ingest(
     tidy_commits: Annotated[
         int, typer.Option(help="After so many commits a table's small files become one; 0: never.", min=0)
     ] = 100,
+    device_rows_hour: Annotated[
+        int, typer.Option(help="Rows of a device stored an hour, a day's worth at once; 0: no limit.", min=0)
+    ] = 100_000,
     metrics_port: Annotated[
         int, typer.Option(help="Counters for Prometheus at 127.0.0.1; 0 takes a free port.", min=-1, max=65535)
     ] = -1,
@@ -74,6 +77,7 @@ def ingest(
         commit_s=commit_s,
         commit_rows=commit_rows,
         tidy_commits=tidy_commits,
+        device_rows_hour=device_rows_hour,
     )
     with ExitStack() as open_:
         if metrics_port >= 0:

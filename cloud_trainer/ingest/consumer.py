@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from cloud_trainer.ingest.pending import Commit, Pending
+from cloud_trainer.ingest.quota import Quota
 from cloud_trainer.ingest.store import append
 from cloud_trainer.ingest.tidy import Tidy
 from cloud_trainer.tables import Tables
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 WINDOW = 1000  # messages in memory, at most about 8 KiB each
 QUIET_S, QUIET_MESSAGES = 0.05, 64  # a broker that stops after so many waits for us: rumqttd has a window of 100
 SESSION_S = 7 * 24 * 3600
+DEVICE_ROWS_HOUR = 100_000  # 28 a second: far above what any budget of a device gives
 GROUP = "ingest"
 SEALED = ("rec", "sum", "ev")
 RETRY_S = 1.0
@@ -55,6 +57,7 @@ class Consumer:
         commit_s: float = 2.0,
         commit_rows: int = 20_000,
         tidy_commits: int = 100,
+        device_rows_hour: int = DEVICE_ROWS_HOUR,
     ) -> None:
         """Connects nothing yet.
 
@@ -67,6 +70,8 @@ class Consumer:
             commit_s: A message waits at most this long for its commit [s].
             commit_rows: A commit is made when this many rows wait.
             tidy_commits: Commits to a table after which its small files become one; 0: never.
+            device_rows_hour: Rows of one device that this consumer stores an hour, a day's worth at once; what is
+                over is set aside in `quarantine` and acknowledged. 0: no limit.
         """
         self.tables = tables
         self.tidy = Tidy(tables, every=tidy_commits)
@@ -77,7 +82,8 @@ class Consumer:
         self._filters = filters(shared=shared)
         self._commit_s, self._commit_rows = commit_s, commit_rows
         self._arrived: queue.Queue[Arrived] = queue.Queue(maxsize=2 * WINDOW)
-        self._pending = Pending()
+        self.quota = Quota(device_rows_hour)
+        self._pending = Pending(self.quota)
         self._mids: list[tuple[int, int]] = []  # (connection, mid) of the messages in `_pending`, in order
         self._connection = 0
         self._ready = threading.Event()

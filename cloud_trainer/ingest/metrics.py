@@ -32,6 +32,7 @@ class Counters:
         yield CounterMetricFamily("edgeloop_ingest_commits", "Commits that were stored", one.commits)
         yield CounterMetricFamily("edgeloop_ingest_failed_commits", "Commits that were tried again", one.failed)
         yield CounterMetricFamily("edgeloop_ingest_commit_seconds", "Time spent in commits", one.commit_s_total)
+        yield CounterMetricFamily("edgeloop_ingest_over_quota_rows", "Set aside in quarantine", one.quota.over_rows)
         yield CounterMetricFamily("edgeloop_ingest_rewrites", "Small files that became one", one.tidy.rewrites)
         yield CounterMetricFamily("edgeloop_ingest_refused_rewrites", "That the store refused", one.tidy.refused)
         yield CounterMetricFamily("edgeloop_ingest_rewrite_seconds", "Time spent in rewrites", one.tidy.seconds)

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from cloud_trainer.ingest import schema
+from cloud_trainer.ingest.quota import Quota
 from edge_runtime.contract import topics
 from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.birth import Birth, State
@@ -46,10 +47,21 @@ class Commit:
         return out
 
 
-class Pending:
-    """Rows of the messages since the last commit. Life: `add()` until it is time, then `take()`."""
+class _OverQuotaError(Exception):
+    def __init__(self, device: Device, named: tuple[int, int], rows_hour: int) -> None:
+        super().__init__(f"quota: {named[1] - named[0] + 1} rows over {rows_hour} an hour and device")
+        self.device, self.named = device, named
 
-    def __init__(self) -> None:
+
+class Pending:
+    """Rows of the messages since the last commit. Life: `add()` until it is time, then `take()`.
+
+    Args:
+        quota: What each device may have stored; None is no limit.
+    """
+
+    def __init__(self, quota: Quota | None = None) -> None:
+        self._quota = quota or Quota(0)
         self.rows = 0
         self.messages = 0
         self._tables: dict[str, dict[str, Any]] = {}
@@ -57,12 +69,15 @@ class Pending:
         self._bad: dict[bytes, None] = {}
 
     def add(self, topic: str, payload: bytes, *, now_ms: int) -> None:
-        """Take one message in; one that does not decode becomes a row of `quarantine`."""
+        """Take one message in; one that does not decode, or is over quota, becomes a row of `quarantine`."""
         self.messages += 1
         try:
             self._decode(topics.parse(topic), payload, now_ms)
         except ContractError as why:
             self._set_aside(topic, str(why), payload, now_ms)
+        except _OverQuotaError as why:
+            self._set_aside(topic, str(why), payload, now_ms)
+            self._ranges.setdefault(why.device, []).append(why.named)
 
     def take(self) -> Commit:
         """Everything since the last `take()`, which starts anew."""
@@ -89,12 +104,17 @@ class Pending:
         self.rows += rows
         return self._tables.setdefault(name, schema.columns(name))
 
-    def _sealed(self, topic: topics.Topic, epoch: int, first: int, last: int) -> None:
-        self._ranges.setdefault((topic.site, topic.device, epoch), []).append((first, last))
+    def _sealed(self, topic: topics.Topic, epoch: int, first: int, last: int, now_ms: int) -> None:
+        """Name the batch for the acknowledgement; before its rows are taken."""
+        device, named = (topic.site, topic.device, epoch), (first, last)
+        if not self._quota.admits(topic.device, last - first + 1, now_ms):
+            raise _OverQuotaError(device, named, self._quota.rows_hour)
+        self._ranges.setdefault(device, []).append(named)
 
     def _records(self, topic: topics.Topic, batch: RecordBatch, now_ms: int) -> None:
         head, rows = batch.header, len(batch)
         _same_sender(topic, head.device, head.stream)
+        self._sealed(topic, head.epoch, batch.first_seq, batch.last_seq, now_ms)
         columns = self._columns("records", rows)
         same = {
             "site": topic.site, "device": head.device, "stream": head.stream, "epoch": str(head.epoch),
@@ -112,11 +132,11 @@ class Pending:
         columns["latency_us"].extend(batch.latencies_us)
         columns["features"].extend(array("f", batch.features), rows=rows, width=batch.n_features)
         columns["scores"].extend(array("f", batch.scores), rows=rows, width=batch.n_scores)
-        self._sealed(topic, head.epoch, batch.first_seq, batch.last_seq)
 
     def _summary(self, topic: topics.Topic, batch: SummaryBatch, now_ms: int) -> None:
         head = batch.header
         _same_sender(topic, head.device, head.stream)
+        self._sealed(topic, head.epoch, batch.seq, batch.seq, now_ms)
         columns = self._columns("summaries", 1)
         one = {
             "site": topic.site, "device": head.device, "stream": head.stream, "epoch": str(head.epoch),
@@ -131,15 +151,14 @@ class Pending:
             columns[name].append(getattr(row, name) for row in batch.rows)
         columns["counts"].append(count for row in batch.rows for count in row.counts)
         columns["n_counts"].append(len(row.counts) for row in batch.rows)
-        self._sealed(topic, head.epoch, batch.seq, batch.seq)
 
     def _event(self, topic: topics.Topic, event: Event, now_ms: int) -> None:
         _same_sender(topic, event.device)
+        self._sealed(topic, event.epoch, event.seq, event.seq, now_ms)
         self._row("events", topic, event.epoch, {
             "stream": event.stream, "seq": event.seq, "time_ms": event.time_ms, "kind": event.kind,
             "fields": _text(event.fields), "ingested_ms": now_ms,
         })  # fmt: skip
-        self._sealed(topic, event.epoch, event.seq, event.seq)
 
     def _birth(self, topic: topics.Topic, birth: Birth, now_ms: int) -> None:
         _same_sender(topic, birth.device)

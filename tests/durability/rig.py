@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -85,11 +86,23 @@ class Child:
         process.wait()
 
 
+def lasting_port(choose: random.Random) -> int:
+    """A free one that the kernel gives to nobody else.
+
+    Connecting to a port of its own range while nobody listens can end in a connection to itself, which holds the port.
+    """
+    while True:
+        port = choose.randrange(15_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class BrokerChild(Child):
     """A broker on one port for the whole sitting; started again it knows nothing."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        self.name, self.port, self.shares = name, brokers._free_port(), name == "mosquitto"
+        self.name, self.port, self.shares = name, lasting_port(random.Random()), name == "mosquitto"
         template = brokers.MOSQUITTO if name == "mosquitto" else brokers.IOTCORE
         config = folder / ("mosquitto.conf" if name == "mosquitto" else "iotcore.toml")
         text = template.format(port=self.port, payload=brokers.MAX_PAYLOAD_BYTES, inflight=brokers.INFLIGHT)
@@ -104,6 +117,7 @@ class BrokerChild(Child):
             start_new_session=True,
         )  # fmt: skip
         assert until(lambda: brokers._takes_connections("127.0.0.1", self.port), 20), f"{self.name} does not listen"
+        assert self.lives(), f"another process listens on {self.port}"
 
 
 @dataclass(slots=True)

@@ -232,4 +232,5 @@ def test_prometheus_reads_what_was_stored(broker: Broker, ws: Workspace, monkeyp
     assert values["edgeloop_ingest_waiting_messages"] == "0.0"
     assert float(values["edgeloop_ingest_rewrites_total"]) == consumer.tidy.rewrites > 0
     assert values["edgeloop_ingest_refused_rewrites_total"] == "0.0"
+    assert values["edgeloop_ingest_over_quota_rows_total"] == "0.0"
     assert float(values["edgeloop_ingest_rewrite_seconds_total"]) > 0

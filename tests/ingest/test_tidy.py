@@ -5,16 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from cloud_trainer.ingest import tidy as tidying
+from cloud_trainer.ingest.pending import Pending
+from cloud_trainer.ingest.store import append
 from cloud_trainer.ingest.tidy import Tidy
 from cloud_trainer.tables import Tables
 from cloud_trainer.workspace import Workspace
+from edge_runtime.contract import topics
 from tests.ingest import samples
+from tests.ingest.samples import DEVICE, SITE, STREAM
 from tests.ingest.test_view import seqs, store, stored_rows
 
 
@@ -47,6 +52,19 @@ def test_a_large_file_is_not_read_again(ws: Workspace, monkeypatch: pytest.Monke
         tidy.after(["records"])
     assert large in files(ws)
     assert seqs(ws) == list(range(1, 33))
+
+
+def test_tables_at_a_url_are_tidied_too(tmp_path: Path) -> None:
+    tables = Tables((tmp_path / "lake").as_uri())
+    tidy = Tidy(tables, every=3)
+    for n in range(3):
+        pending = Pending()
+        pending.add(topics.up(SITE, DEVICE, "rec", STREAM), samples.records(1 + 4 * n, 4).to_bytes(), now_ms=7)
+        append(tables, pending.take().tables)
+        tidy.after(["records"])
+    assert len(tables.open("raw_records").file_uris()) == 1
+    with tables.alone("raw_records", wait=False) as first, tables.alone("raw_records", wait=False) as second:
+        assert (first, second) == (True, False)
 
 
 def test_none_is_rewritten_where_nobody_asks(ws: Workspace) -> None:
