@@ -12,7 +12,10 @@ from cloud_trainer.cli.telemetry import Workspace_
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cloud_trainer.drift import Verdict
+    from cloud_trainer.drift.retrain import Decision
     from cloud_trainer.workspace import Workspace
 
 ProjectFile = Annotated[
@@ -51,27 +54,36 @@ def drift(
     if not verdicts:
         typer.echo(f"no summaries of bundle {bundle} yet" if bundle else "no summaries yet")
     labelled = {one.bundle: one for digest in {v.bundle for v in verdicts} for one in of_bundles(ws, digest)}
-    for verdict in verdicts:
-        typer.echo(show(verdict))
-        decision = decide(policy, verdict, labelled.get(verdict.bundle))
-        if decision:
-            typer.echo(f"  {'retrain' if decision.asks else 'no need to retrain'}: {decision.why}")
-        if decision and decision.asks and request:
-            _ask(ws, verdict, limit=policy.records, why=decision.why)
+    for digest in dict.fromkeys(v.bundle for v in verdicts):
+        told = [v for v in verdicts if v.bundle == digest]
+        asking: list[tuple[Verdict, Decision]] = []
+        for verdict in told:
+            typer.echo(show(verdict))
+            decision = decide(policy, verdict, labelled.get(digest))
+            if decision:
+                typer.echo(f"  {'retrain' if decision.asks else 'no need to retrain'}: {decision.why}")
+                asking += [(verdict, decision)] if decision.asks else []
+        if asking and request:
+            _ask(ws, told[0], asking, limit=policy.records)
 
 
-def _ask(ws: Workspace, verdict: Verdict, *, limit: int, why: str) -> None:
-    """Store the request and write its sheet."""
+def _ask(ws: Workspace, model: Verdict, asking: Sequence[tuple[Verdict, Decision]], *, limit: int) -> None:
+    """Store one request for a model, of all its records or of those of the streams that ask, and write its sheet."""
     from cloud_trainer.datasets import write_sheet
     from cloud_trainer.drift import retrain_request
 
-    asked = retrain_request(ws, verdict, limit=limit, why=why)
+    first, why = asking[0][0], asking[0][1].why
+    if first.device and len(asking) > 1:
+        streams = [verdict for verdict, _ in asking]
+        asked = retrain_request(ws, model, limit=limit, why=f"{len(streams)} streams, {why}", among=streams)
+    else:
+        asked = retrain_request(ws, first, limit=limit, why=why)
     typer.echo(f"  asked for labels of {len(asked.records)} records: request {asked.id}")
     sheet = Path(f"labels-{asked.id}.csv")
     if not asked.records:
         typer.echo("  every record of it is labelled, or none was kept: train on the labels there are")
     elif write_sheet(sheet, asked.records):
-        typer.echo(f"  fill the column label of {sheet}, then: cloud-trainer data label {sheet} --parent ...")
+        typer.echo(f"  fill the column label of {sheet}, then: cloud-trainer labels import {sheet}")
     else:
         typer.echo(f"  {sheet} is there already and is left as it is")
 

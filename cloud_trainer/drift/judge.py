@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cloud_trainer.audit.shelf import find_bundle
 from cloud_trainer.drift.detector import Rule
-from cloud_trainer.drift.loss import expected
+from cloud_trainer.drift.loss import Accuracy, expected
 from cloud_trainer.drift.periods import Period, periods
 from cloud_trainer.drift.verdict import DRIFTED, STEADY, Judged, Verdict, judged
 from cloud_trainer.ingest import view
@@ -119,8 +119,17 @@ def with_loss(ws: Workspace, verdict: Verdict) -> Verdict:
         f"select time_ms >= $from_ms, label, scores, probability from records where {_OF_VERDICT}",
         _of(verdict) | {"from_ms": verdict.from_ms},
     ).fetchall()
-    before, since = ([row[1:] for row in found if row[0] is is_since] for is_since in (False, True))
-    return replace(verdict, before=expected(before), since=expected(since))
+    before, since = (expected([row[1:] for row in found if row[0] is is_since]) for is_since in (False, True))
+    return replace(verdict, before=before or (_tested(ws, verdict.bundle) if since else None), since=since)
+
+
+def _tested(ws: Workspace, digest: str) -> Accuracy | None:
+    """The accuracy on the bundle's test groups, for a change that was there from the first record on."""
+    try:
+        found = (find_bundle(ws, digest)[1].manifest.extra.get("tested") or {}).get("accuracy")
+    except UsageError:
+        return None  # judged by a baseline from elsewhere
+    return Accuracy(value=found[0], low=found[1], high=found[2], records=0) if found else None
 
 
 _OF_VERDICT = """bundle = $bundle and time_ms <= $to_ms
@@ -145,7 +154,9 @@ def baseline(ws: Workspace, digest: str) -> Baseline:
     return find_bundle(ws, digest)[1].matched_baseline()
 
 
-def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000, why: str = "") -> RetrainRequest:
+def retrain_request(
+    ws: Workspace, verdict: Verdict, *, limit: int = 1000, why: str = "", among: Sequence[Verdict] = ()
+) -> RetrainRequest:
     """Ask for labels of the records of a verdict's range: the least certain, and a fifth drawn from the others.
 
     The drawn ones are what an accuracy of all windows can be told by. Which are drawn does not depend on the labels
@@ -156,21 +167,28 @@ def retrain_request(ws: Workspace, verdict: Verdict, *, limit: int = 1000, why: 
         verdict: Whose range it is.
         limit: At most so many records.
         why: The reason; a steady verdict wants one (its labels may say what its inputs do not).
+        among: Of a model's verdict: only records of the ranges of these streams.
 
     Raises:
         UsageError: The verdict is steady, and nothing else is a reason.
     """
     if verdict.verdict == STEADY and not why:
         raise UsageError("retrain request: the verdict is steady", hint="there is nothing to relabel")
+    ranges = {(v.device, v.stream): v.from_ms for v in among}
     rows = view.sql(
         ws,
-        f"""select device, epoch, seq from records where time_ms >= $from_ms and {_OF_VERDICT}
+        f"""select device, epoch, seq, stream, time_ms from records where time_ms >= $from_ms and {_OF_VERDICT}
            order by list_reverse_sort(scores)[1] - coalesce(list_reverse_sort(scores)[2], 0),
                     device, epoch, seq""",
         _of(verdict) | {"from_ms": verdict.from_ms},
     ).fetchall()
     labelled = _labelled(ws)
-    asked = zip(*_asked([(str(device), int(epoch), int(seq)) for device, epoch, seq in rows], limit), strict=True)
+    in_range: list[RecordKey] = [
+        (str(device), int(epoch), int(seq))
+        for device, epoch, seq, stream, time_ms in rows
+        if not ranges or time_ms >= ranges.get((device, stream), time_ms + 1)
+    ]
+    asked = zip(*_asked(in_range, limit), strict=True)
     open_ = [(record, chance) for record, chance in asked if record not in labelled]
     records, chances = tuple(record for record, _ in open_), tuple(chance for _, chance in open_)
     made_ms = time.time_ns() // 1_000_000

@@ -27,7 +27,7 @@ class Accuracy:
     value: float
     low: float
     high: float
-    records: int  # that it rests on
+    records: int  # of the field that it rests on
 
 
 def expected(rows: Sequence[tuple[int, Sequence[float], float]]) -> Accuracy | None:

@@ -80,7 +80,8 @@ def _by_labels(policy: RetrainPolicy, labelled: Labelled) -> Decision | None:
 
 def _by_scores(policy: RetrainPolicy, verdict: Verdict) -> Decision:
     loss = verdict.loss
-    said = "no score says what it costs" if math.isnan(loss) else f"expected loss {loss:.1%}, {ASSUMES},"
+    unknown = "how good it was before is not known" if verdict.since else "no score says what it costs"
+    said = unknown if math.isnan(loss) else f"expected loss {loss:.1%}, {ASSUMES},"
     if loss > policy.expected_loss:
         return Decision(rule=EXPECTED, why=f"{said} is above {policy.expected_loss:.1%}")
     if policy.input_drift:

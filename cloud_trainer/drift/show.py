@@ -27,6 +27,7 @@ def show(verdict: Verdict) -> str:
     lines = [head, f"  since {_time(verdict.from_ms)} (period {verdict.onset_period}) to {_time(verdict.to_ms)}"]
     if now := verdict.since:
         before = f"{verdict.before.value:.1%}" if verdict.before else "not known"
+        before += " (its test groups)" if verdict.before and not verdict.before.records else ""
         lines.append(
             f"  expected accuracy {before} -> {now.value:.1%} ({now.low:.1%}..{now.high:.1%} by "
             f"{now.records} records), {ASSUMES}"

@@ -23,10 +23,10 @@ SEASON = "season"  # no alarm: it is as in training at this hour or in this mont
 
 ADVICE: Final[Mapping[str, str]] = {
     UNIT_CHANGE: "convert the readings; do not retrain on them",
-    NEW_CATEGORY: "label its records, then retrain",
+    NEW_CATEGORY: "the model never saw it: its records want labels",
     BAD_RELEASE: "halt the rollout and go back; the world is as it was",
     SICK_SENSOR: "mend or replace the sensor; do not retrain on it",
-    MOVED_WORLD: "label records of it, then retrain",
+    MOVED_WORLD: "what comes in is not as in training: labels will tell what it costs",
 }
 
 # Factor, and what is added after it. A feature of squares (var, energy) has the factor squared and nothing added.

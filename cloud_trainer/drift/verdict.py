@@ -52,7 +52,7 @@ class Verdict:
     ongoing: bool
     evidence: tuple[Mapping[str, Any], ...]  # features, strongest first
     cause: str = ""  # what kind of change, where drifted: see `triage`; "season" where only all hours pooled would
-    before: Accuracy | None = None  # expected from the scores before `from_ms`; None where they do not say
+    before: Accuracy | None = None  # expected from the scores before `from_ms`, or of no records: on its test groups
     since: Accuracy | None = None  # from then on
 
     @property

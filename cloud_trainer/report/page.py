@@ -67,7 +67,8 @@ def _who(facts: Facts, model: Verdict) -> list[str]:
 def _costs(facts: Facts, model: Verdict) -> list[str]:
     lines = []
     if now := model.since:
-        before = f"{model.before.value:.1%} before" if model.before else "before not known"
+        when = "before" if model.before and model.before.records else "on its test groups"
+        before = f"{model.before.value:.1%} {when}" if model.before else "before not known"
         lines.append(f"expected accuracy {before}, {now.value:.1%} since ({now.low:.1%}..{now.high:.1%} by "
                      f"{now.records} records), {ASSUMES}")  # fmt: skip
     elif model.verdict == DRIFTED:

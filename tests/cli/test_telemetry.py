@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,3 +69,26 @@ def test_labels_are_asked_for_only_where_accuracy_is_at_stake(tmp_path: Path, mo
     assert "no need to retrain: expected loss 0.0%, if the scores are calibrated and only inputs moved, is not" in told
     assert not ws.tables.exists("retrain_requests")
     assert "asked for labels of 3 records" in call("drift", "--request", "--least-loss", "0", "-w", ws.root)
+
+
+def test_streams_that_drift_together_share_one_request_of_their_own_ranges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ws = Workspace(tmp_path / "ws")
+    fleet = Fleet(ws, sick=("d0", "d1"))
+    (ws.bundles / "a.elb").write_bytes(fleet.file)
+    pending = Pending()
+    for device in ("d0", "d1", "d2"):  # no summary speaks of d2
+        batch = samples.records(100, 6, device=device)
+        times = tuple(START_MS + PERIOD_MS * hour for hour in (3, 4, 5, 16, 17, 18))
+        one = replace(batch, header=replace(batch.header, bundle=fleet.digest), times_ms=times)
+        pending.add(topics.up(SITE, device, "rec", STREAM), one.to_bytes(), now_ms=7)
+    append(ws.tables, pending.take().tables)
+    told = call("drift", "--request", "--least-loss", "0", "-w", ws.root)
+    assert told.count("asked for labels of 6 records") == 1
+    [(device, why, records)] = ws.tables.sql("select device, why, records from retrain_requests").fetchall()
+    assert (device, why[:10]) == ("", "2 streams,")
+    assert sorted(json.loads(records)) == [f"{d}:{samples.EPOCH}:{n}" for d in ("d0", "d1") for n in (103, 104, 105)]
+    [sheet] = tmp_path.glob("labels-*.csv")
+    assert f"cloud-trainer labels import {sheet.name}" in told

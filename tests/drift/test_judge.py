@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,16 @@ def row(x: Array, b: Bins) -> SummaryRow:
 
 
 class Fleet:
-    """Two devices whose summaries arrive twice; feature "b" of d1 moves at period 15."""
+    """Two devices whose summaries arrive twice; feature "b" of the sick moves at period 15."""
 
-    def __init__(self, ws: Workspace, *, rows: slice = slice(None), extra: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        ws: Workspace,
+        *,
+        rows: slice = slice(None),
+        extra: dict[str, Any] | None = None,
+        sick: Sequence[str] = ("d1",),
+    ) -> None:
         rng = np.random.default_rng(8)
         parts = [bins(x, name) for x, name in zip(rng.normal(size=(3, 1500)), ("a", "b", "idle"), strict=True)]
         self.baseline = baseline(parts[:2], parts[2:])
@@ -56,7 +64,7 @@ class Fleet:
         for device in ("d0", "d1"):
             for number in range(25):
                 x = rng.normal(size=(3, 60))
-                x[1] += 2.0 if device == "d1" and number >= 15 else 0.0
+                x[1] += 2.0 if device in sick and number >= 15 else 0.0
                 for _ in range(2):
                     pending.add(topics.up(SITE, device, "sum", STREAM),
                                 self.summary(device, number, x, parts[rows]).to_bytes(), now_ms=7)  # fmt: skip

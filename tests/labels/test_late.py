@@ -11,6 +11,8 @@ import pytest
 
 from cloud_trainer.drift import DRIFTED, judge, retrain_request
 from cloud_trainer.drift.judge import DRAWN, RecordKey
+from cloud_trainer.drift.loss import Accuracy
+from cloud_trainer.drift.show import show
 from cloud_trainer.ingest.pending import Pending
 from cloud_trainer.ingest.store import append
 from cloud_trainer.labels import import_labels, of_bundles
@@ -153,6 +155,8 @@ def template(path: Path) -> Path:
 def test_a_loss_is_measured_by_the_test_groups_where_labels_were_drawn_at_random(tmp_path: Path) -> None:
     field = Field(tmp_path / "ws", tested=0.99)
     [sick] = [v for v in judge(field.ws) if v.device == "d1" and v.verdict == DRIFTED]
+    assert sick.before == Accuracy(value=0.99, low=0.9, high=1.0, records=0)  # no record is from before
+    assert "expected accuracy 99.0% (its test groups) -> " in show(sick)
     request = retrain_request(field.ws, sick, limit=200)
     import_labels(field.ws, field.sheet(tmp_path / "l.csv", list(request.records)))
     [found] = of_bundles(field.ws)
