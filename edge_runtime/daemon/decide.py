@@ -29,6 +29,7 @@ from edge_runtime.spool import Draft
 
 BLOCK_FRAMES = 1024
 CLOCK_UNKNOWN, CLOCK_VIRTUAL = 0, 2
+CHECKPOINT = "0.1"  # format of a stream's checkpoint; one of another first number is refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,7 +382,7 @@ class Runner(threading.Thread):
     def _save(self) -> bytes:
         return cbor.dumps(
             {
-                "format": "0.1",
+                "format": CHECKPOINT,
                 "bundle": self._loaded.digest,
                 "start_ms": self._start_ms,
                 "base": [self._base_frames, self._base_windows],
@@ -394,6 +395,11 @@ class Runner(threading.Thread):
     def _restore(self, data: bytes, made_by: Loaded | None) -> None:
         """Go on where *data* stood; a part of it that cannot be read any more begins anew at that place."""
         match cbor.loads(data, what="checkpoint"):
+            case {"format": str(form)} if form.partition(".")[0] != CHECKPOINT.partition(".")[0]:
+                raise ContractError(
+                    f"checkpoint of stream {self.config.name}: format {form}, this program knows {CHECKPOINT}",
+                    hint="run the newer edge-runtime again; the checkpoint is as it was",
+                )
             case {
                 "start_ms": int(start_ms),
                 "base": [int(base_frames), int(base_windows)],

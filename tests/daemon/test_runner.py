@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.contract import cbor
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.contract.traffic import MAX_WINDOWS
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.daemon.decide import Loaded, Runner, load
 from edge_runtime.daemon.period import Period
+from edge_runtime.errors import ContractError
 from edge_runtime.native import Decision
 from edge_runtime.spool import Draft
 from tests.daemon.rig import recording, windows_of
@@ -127,6 +129,21 @@ def test_goes_on_at_its_place_where_the_bundle_of_the_checkpoint_is_gone(config:
     kind, fields = again.reports[0]
     assert (kind, fields["window"]) == ("gap", 100)
     assert made.windows >= windows_of(FRAMES) - 2
+
+
+def test_a_checkpoint_of_a_newer_format_is_refused(config: StreamConfig) -> None:
+    station = Station(room=2)
+    runner(config, station).run()
+    saved = cbor.loads(station.checkpoint, what="checkpoint")
+    assert isinstance(saved, dict)
+    newer = cbor.dumps(saved | {"format": "1.0"})
+    with pytest.raises(ContractError, match=r"checkpoint of stream .*: format 1\.0, this program knows 0\.1") as why:
+        runner(config, Station(), checkpoint=(newer, load(make_bundle(1))))
+    assert "run the newer edge-runtime again" in why.value.hint
+    minor = cbor.dumps(saved | {"format": "0.9", "more": 1})
+    made = runner(config, Station(), checkpoint=(minor, load(make_bundle(1))))
+    assert made.windows == 100
+    made.run()
 
 
 def test_a_change_of_sample_k_begins_the_period_anew_and_no_more(config: StreamConfig) -> None:
