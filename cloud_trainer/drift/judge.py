@@ -116,7 +116,7 @@ def with_loss(ws: Workspace, verdict: Verdict) -> Verdict:
         return verdict
     found = view.sql(
         ws,
-        f"select time_ms >= $from_ms, label, scores, probability from records where {_OF_VERDICT}",
+        f"select time_ms >= $from_ms, label, scores, probability, device from records where {_OF_VERDICT}",
         _of(verdict) | {"from_ms": verdict.from_ms},
     ).fetchall()
     before, since = (expected([row[1:] for row in found if row[0] is is_since]) for is_since in (False, True))

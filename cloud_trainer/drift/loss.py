@@ -30,19 +30,20 @@ class Accuracy:
     records: int  # of the field that it rests on
 
 
-def expected(rows: Sequence[tuple[int, Sequence[float], float]]) -> Accuracy | None:
+def expected(rows: Sequence[tuple[int, Sequence[float], float, str]]) -> Accuracy | None:
     """The accuracy that scores promise.
 
     Args:
-        rows: (label or -1 for abstain, scores, probability that the record was kept) of each record.
+        rows: (label or -1 for abstain, scores, probability that the record was kept, its device) of each record.
 
     Returns:
         None where no label was decided, or the scores are no probabilities.
     """
-    decided = [(scores, label, p) for label, scores, p in rows if label >= 0]
-    if not decided or not all(are_probabilities(scores) for scores, _, _ in decided):
+    decided = [row for row in rows if row[0] >= 0]
+    if not decided or not all(are_probabilities(scores) for _, scores, _, _ in decided):
         return None
-    return weighted([scores[label] for scores, label, _ in decided], [p for _, _, p in decided])
+    sure = [scores[label] for label, scores, _, _ in decided]
+    return weighted(sure, [p for _, _, p, _ in decided], [device for *_, device in decided])
 
 
 def are_probabilities(scores: Sequence[float]) -> bool:
@@ -50,14 +51,36 @@ def are_probabilities(scores: Sequence[float]) -> bool:
     return abs(sum(scores) - 1.0) <= ROUNDING and min(scores) >= 0.0
 
 
-def weighted(values: Sequence[float], probabilities: Sequence[float]) -> Accuracy:
+def fair(weights: Sequence[float], owners: Sequence[str]) -> list[float]:
+    """The weights, those of each owner with more than twice an even share of all scaled down to twice.
+
+    Of one or two owners none is. With the k heaviest of n cut to c each, c = 2/n of the sum of the rest and k c.
+    """
+    of: dict[str, float] = {}
+    for weight, owner in zip(weights, owners, strict=True):
+        of[owner] = of.get(owner, 0.0) + weight
+    heaviest, rest, n = sorted(of.values(), reverse=True), math.fsum(of.values()), len(of)
+    if n < 3:
+        return list(weights)
+    most, cut = 2 * rest / n, 0
+    while heaviest[cut] > most:
+        rest -= heaviest[cut]
+        cut += 1
+        most = 2 * rest / (n - 2 * cut)
+    return [weight * min(1.0, most / of[owner]) for weight, owner in zip(weights, owners, strict=True)]
+
+
+def weighted(values: Sequence[float], probabilities: Sequence[float], owners: Sequence[str] | None = None) -> Accuracy:
     """The mean of values 0..1 over everything that the records were drawn from.
 
     Args:
         values: One a record, at least one.
         probabilities: That it was kept, over 0 up to 1.
+        owners: The device of each: none has more than twice an even share (`fair`); None asks for no such bound.
     """
     weights = [1.0 / p for p in probabilities]
+    if owners is not None:
+        weights = fair(weights, owners)
     return of_sums(
         total=math.fsum(weights), value=math.fsum(w * v for w, v in zip(weights, values, strict=True)),
         square=math.fsum(w * w for w in weights), records=len(values),

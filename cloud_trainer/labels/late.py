@@ -128,14 +128,14 @@ def _labelled(manifest: Manifest, rows: list[_Row], chances: Mapping[Key, float]
     right = [names[row.label] == row.truth for row in decided]
     asked = [chances.get((row.device, row.epoch, row.seq), 1.0) for row in decided]
     kept = [row.probability * chance for row, chance in zip(decided, asked, strict=True)]
-    sure = [row.scores[row.label] for row in decided]
+    sure, devices = [row.scores[row.label] for row in decided], [row.device for row in decided]
     says = bool(decided) and all(are_probabilities(row.scores) for row in decided)
     evidence = log_evidence(zip(sure, right, strict=True)) if says else None
     random = sum(chance < 1 for chance in asked)
     tested = (manifest.extra.get("tested") or {}).get("accuracy") if random else None
-    reference = tested[0] if tested else weighted(sure, kept).value if says else None
+    reference = tested[0] if tested else weighted(sure, kept, devices).value if says else None
     return Labelled(
-        bundle=rows[0].bundle, accuracy=weighted(right, kept) if decided else None, random=random,
+        bundle=rows[0].bundle, accuracy=weighted(right, kept, devices) if decided else None, random=random,
         abstained=len(rows) - len(decided), unknown=tuple(sorted({row.truth for row in rows} - set(names))),
         log_evidence=evidence, has_moved=evidence is not None and has_moved(evidence), reference=reference,
         reference_of="on its test groups" if tested else "by the scores of the same records" if says else "",
