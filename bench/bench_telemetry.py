@@ -3,6 +3,7 @@
 record_bytes   of a batch of 32 records with 16 features and 3 scores, as the sampler keeps them of an hour by a
                clock that jitters; the largest of ten
 encode_us      `to_bytes` of such a batch, a record; seal_us: from sampled rows to bytes, checks included
+tally_ns       counting a feature of a window; sketch_ns: its time into the sketch (bench/tally.py)
 records_per_s_core    records stored by CPU-seconds of the consumer process, without its start: commits, acks and
                compaction are in it, the broker and the sender are not; the least of `_mosquitto` and `_iotcore`
 consumer_rss_  VmRSS of that consumer after 51,200 records, half of a million more, and all of them
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import monitor
+from bench import monitor, tally
 from bench.bench_daemon import N_WINDOWS, Device, middle
 from cloud_trainer.ingest import view
 from cloud_trainer.ingest.broker import ProcessBroker, available, open_broker
@@ -44,7 +45,7 @@ HEADER = Header(device="pump-7", stream="motor", epoch=0x0123456789ABCDEF, bundl
 
 def figures(_results: dict[str, float]) -> dict[str, float]:
     """All of them; a broker that is not here is left out, with a line that says so."""
-    found = device_side()
+    found = device_side() | tally.figures()
     for name in ("mosquitto", "iotcore"):
         if name in available():
             found |= ingested(name)

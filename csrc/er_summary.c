@@ -67,6 +67,27 @@ void er_tally_add(er_tally *t, uint32_t *counts, const er_bins *b, float x)
     counts[slot_of(b, x)]++;
 }
 
+/* ---- a sketch of times ---- */
+
+static uint32_t sketch_bin(uint64_t ns)
+{
+    if (ns == 0) return 0;
+    if (ns >> 40) return ER_SKETCH_BINS - 1u;
+    uint64_t e = 0;
+    while (ns >> (e + 1)) e++;
+    const uint64_t s = (e < 16 ? ns << (16 - e) : ns >> (e - 16)) & 0xffffu; /* [2^-16] */
+    const uint64_t cubic = 6 * s * s * s + (50 * s << 32) - (21 * s * s << 16);
+    return 1u + (uint32_t)(((35 * e << 48) + cubic) >> 49);
+}
+
+er_status er_sketch_add(uint32_t *counts, uint64_t ns)
+{
+    if (!counts) return ER_EINVAL;
+    const uint32_t bin = sketch_bin(ns);
+    counts[bin] += counts[bin] < UINT32_MAX;
+    return ER_OK;
+}
+
 /* ---- the public face, on a stream ---- */
 
 er_status er_summary_row(const er_stream *s, uint32_t row, er_tally *out, uint32_t *counts,

@@ -143,6 +143,7 @@ class Pending:
             "seq": batch.seq, "period": batch.period, "start_ms": batch.start_ms, "end_ms": batch.end_ms,
             "clock": batch.clock, "first_window": batch.first_window, "last_window": batch.last_window,
             "n_windows": batch.n_windows, "drops": batch.drops, "label_counts": batch.label_counts,
+            "latency_bins": batch.latency_bins, "latency_counts": batch.latency_counts,
             "bundle": head.bundle, "program": head.program, "ingested_ms": now_ms,
         }  # fmt: skip
         for name, value in one.items():

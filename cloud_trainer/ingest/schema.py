@@ -27,7 +27,8 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         **_IDENTITY, "period": "i64", "start_ms": "i64", "end_ms": "i64", "clock": "i64", "first_window": "i64",
         "last_window": "i64", "n_windows": "i64", "drops": "i64", "label_counts": "i64s", **_MODEL,
         "n": "i64s", "n_nan": "i64s", "min": "f64s", "max": "f64s", "first": "i64s", "last": "i64s",
-        "sum": "i64s", "sum_sq": "i64s", "sum_lag": "i64s", "counts": "i64s", "n_counts": "i64s", **_INGESTED,
+        "sum": "i64s", "sum_sq": "i64s", "sum_lag": "i64s", "counts": "i64s", "n_counts": "i64s",
+        "latency_bins": "i64s", "latency_counts": "i64s", **_INGESTED,
     },
     "events": {**_IDENTITY, "time_ms": "i64", "kind": "text", "fields": "text", **_INGESTED},
     "births": {

@@ -56,10 +56,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Of the decisions of a stream, by its sampled records [µs]."""
+    """Of the decisions of a stream [µs]: of all, within 2 %, or by sampled records where no summary counts them."""
 
     where: str
-    records: int
+    decisions: int
     p50: int
     p99: int
     most: int

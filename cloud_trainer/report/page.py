@@ -161,9 +161,9 @@ def _accuracy(facts: Facts, axis: Axis) -> list[Markup]:
 def _latency(facts: Facts) -> list[Markup]:
     if not facts.latencies:
         return []
-    rows = [(one.where or "all streams", str(one.records), *(f"{v:,}" for v in (one.p50, one.p99, one.most)))
+    rows = [(one.where or "all streams", f"{one.decisions:,}", *(f"{v:,}" for v in (one.p50, one.p99, one.most)))
             for one in facts.latencies]  # fmt: skip
-    head = ("stream", "records", "p50 µs", "p99 µs", "most µs")
+    head = ("stream", "decisions", "p50 µs", "p99 µs", "most µs")
     return [tag("h2", "Time of a decision"), table(head, rows)]
 
 

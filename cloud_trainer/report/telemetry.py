@@ -11,6 +11,7 @@ from cloud_trainer.drift.judge import LABELS, REQUESTS
 from cloud_trainer.drift.loss import ROUNDING, of_sums
 from cloud_trainer.ingest import view
 from cloud_trainer.report.facts import Latency, Loss, Mark, Share
+from edge_runtime.contract.sketch import value_of
 
 if TYPE_CHECKING:
     from cloud_trainer.workspace import Workspace
@@ -39,6 +40,12 @@ class Where:
 _RECORDS = "records where bundle = $bundle and time_ms between $from_ms and $to_ms"
 
 
+_SKETCHES = """select device, stream, bin, sum(n)::bigint from (
+        select device, stream, unnest(latency_bins) as bin, unnest(latency_counts) as n from summaries
+        where bundle = $bundle and start_ms between $from_ms and $to_ms)
+    group by device, stream, bin order by bin"""
+
+
 def expected(ws: Workspace, where: Where) -> list[Share]:
     """The accuracy that the scores promise, by the parts of the time; none where they are no probabilities."""
     query = f"""select (time_ms - $from_ms) // $width as part,
@@ -61,11 +68,17 @@ def expected(ws: Workspace, where: Where) -> list[Share]:
 
 
 def latencies(ws: Workspace, where: Where) -> list[Latency]:
-    """Of all streams, then of those with the greatest 99th percentile; each record stands for 1/p windows."""
-    query = f"""select device, stream, latency_us, sum(1 / probability), count(*) from {_RECORDS}
-        group by device, stream, latency_us order by latency_us"""
+    """Of all streams, then of those with the greatest 99th percentile: as summaries count them.
+
+    Where no summary does, because an older version sent it, a record stands for 1/p decisions.
+    """
     params = {name: value for name, value in where.params(1).items() if name != "width"}
-    rows = view.sql(ws, query, params).fetchall()
+    counted = view.sql(ws, _SKETCHES, params).fetchall()
+    rows = [(device, stream, round(value_of(number) / 1000), n, n) for device, stream, number, n in counted]
+    if not rows:
+        query = f"""select device, stream, latency_us, sum(1 / probability), count(*) from {_RECORDS}
+            group by device, stream, latency_us order by latency_us"""
+        rows = view.sql(ws, query, params).fetchall()
     by_stream: dict[str, list[tuple[int, float, int]]] = defaultdict(list)
     for device, stream, latency_us, weight, count in rows:
         by_stream[f"{device}/{stream}"].append((latency_us, weight, count))
@@ -87,7 +100,7 @@ def _latency(name: str, some: list[tuple[int, float, int]]) -> Latency:
         return some[-1][0]
 
     return Latency(
-        where=name, records=sum(count for *_, count in some), p50=quantile(0.5), p99=quantile(0.99), most=some[-1][0]
+        where=name, decisions=sum(count for *_, count in some), p50=quantile(0.5), p99=quantile(0.99), most=some[-1][0]
     )
 
 

@@ -114,9 +114,9 @@ class Device:
             self._stream.step(_NO_FRAMES, 0, 1)
             decision = self._stream.decision
             time_ms = START_MS + period * HOUR_MS + at * HOUR_MS // n + clock_ms + self._rng.randrange(5)
-            latency_us = self._rng.randrange(15, 90)
+            latency_ns = 1000 * self._rng.randrange(15, 90)
             if self._period.observe(
-                decision, self._stream, window=period * n + at, time_ms=time_ms, latency_us=latency_us
+                decision, self._stream, window=period * n + at, time_ms=time_ms, latency_ns=latency_ns
             ):
                 drafts = self._period.finish(self._stream)
                 self.records += sum(draft.rows for draft in drafts if draft.kind == "rec")

@@ -362,6 +362,34 @@ static void test_a_full_period_counts_no_more(void)
     free(s);
 }
 
+/* Bins at both ends and where the mantissa begins to be cut; a full count stays full. */
+static void test_a_sketch_counts_each_time_in_its_bin(void)
+{
+    static const struct {
+        uint64_t ns;
+        uint32_t bin;
+    } known[] = {{0, 0},
+                 {1, 1},
+                 {2, 18},
+                 {3, 28},
+                 {65535, 280},
+                 {65536, 281},
+                 {131073, 298},
+                 {1000000, 349},
+                 {(1ull << 40) - 1, 700},
+                 {1ull << 40, 700},
+                 {UINT64_MAX, 700}};
+    uint32_t counts[ER_SKETCH_BINS] = {0};
+    CHECK(er_sketch_add(NULL, 1) == ER_EINVAL);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const uint32_t before = counts[known[i].bin];
+        CHECK(er_sketch_add(counts, known[i].ns) == ER_OK);
+        CHECK(counts[known[i].bin] == before + 1);
+    }
+    counts[1] = UINT32_MAX;
+    CHECK(er_sketch_add(counts, 1) == ER_OK && counts[1] == UINT32_MAX);
+}
+
 /* Each word of a saved state made absurd, its checksum right. */
 static void test_a_filter_checks_its_own_state(void)
 {
@@ -522,6 +550,7 @@ int main(void)
     test_votes_thresholds_ties_and_hold();
     test_calls_with_wrong_arguments_do_nothing();
     test_a_full_period_counts_no_more();
+    test_a_sketch_counts_each_time_in_its_bin();
     test_a_filter_checks_its_own_state();
     test_only_a_stream_of_the_same_frames_is_adopted();
     test_a_forest_out_of_range_is_refused();

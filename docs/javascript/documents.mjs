@@ -156,7 +156,9 @@ export const MESSAGES = {
     ...header, seq, period: window, start_ms: time, end_ms: time, clock, first_window: window, last_window: window,
     n_windows: count, label_counts: counts, drops: count, n: counts, n_nan: counts, min: floats, max: floats, first: scaled,
     last: scaled, sum: wide, sum_sq: wide, sum_lag: wide, n_counts: integers(3n, 66n), counts,
+    latency_bins: left(integers(0n, 700n)), latency_counts: left(integers(1n, U32)),
   }, (d, where) => {
+    latencies(d, where);
     long(d, where, d.n.length, "n_nan", "min", "max", "first", "last", "sum", "sum_sq", "sum_lag", "n_counts");
     long(d, where, sum(d.n_counts), "counts");
     need(d.n.length <= 1088, `${where}.n`, "0..1088 rows", d.n.length);
@@ -186,6 +188,14 @@ export const MESSAGES = {
     d.first.forEach((low, i) => need(low <= d.last[i], `${where}.last[${i}]`, `at least ${low}`, d.last[i]));
   }],
 };
+
+// Bins of times, each told by its distance from the one before.
+function latencies({ latency_bins: steps, latency_counts: many }, where) {
+  if (!steps && !many) return;
+  need(steps?.length >= 1 && sum(steps) <= 700, `${where}.latency_bins`, "bins up to 700", steps);
+  need(steps.slice(1).every((step) => step > 0), `${where}.latency_bins`, "ascending bins", steps);
+  need(many?.length === steps.length, `${where}.latency_counts`, `${steps.length} values`, many);
+}
 
 // What belongs to each row of a summary, one row's after another's.
 export function byRow(values, widths) {

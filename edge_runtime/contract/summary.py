@@ -6,12 +6,15 @@ One rule: everything in a row is an integer count, an extreme or an end, so that
 from __future__ import annotations
 
 from array import array
+from itertools import accumulate
+from operator import ge, sub
 
 from edge_runtime.contract.cbor import smallest
 from edge_runtime.contract.checks import I63, SAFE, count, integer, integers, take, wrong
 from edge_runtime.contract.columns import CLOCKS, rows, take_floats, take_ints
 from edge_runtime.contract.document import read_cbor, write_cbor
 from edge_runtime.contract.header import Header, header_items, take_header
+from edge_runtime.contract.sketch import N_BINS
 from edge_runtime.errors import ContractError
 from edge_runtime.lean import Any, Final, dataclass, field
 
@@ -83,6 +86,8 @@ class SummaryBatch:
         label_counts: Decisions by label, abstain last; n_labels + 1.
         drops: Records and decisions that a full ring cost in this period.
         rows: Features in the program's order, then scores in the labels' order; 0..1088.
+        latency_bins: Bins of `contract.sketch` that the times from last frame to decision fell into, ascending.
+        latency_counts: How many, 1.., one a bin.
         extra: Fields of a newer minor version.
     """
 
@@ -98,6 +103,8 @@ class SummaryBatch:
     label_counts: tuple[int, ...]
     drops: int
     rows: tuple[SummaryRow, ...]
+    latency_bins: tuple[int, ...] = ()
+    latency_counts: tuple[int, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,6 +123,11 @@ class SummaryBatch:
         count(len(self.label_counts), "summary.label_counts", low=2, high=65)
         integers(self.label_counts, "summary.label_counts", high=U32)
         count(len(self.rows), "summary.rows", high=MAX_ROWS)
+        rows(self.latency_counts, len(self.latency_bins), "summary.latency_counts")
+        integers(self.latency_counts, "summary.latency_counts", low=1, high=U32)
+        integers(self.latency_bins, "summary.latency_bins", high=N_BINS - 1)
+        if any(map(ge, self.latency_bins, self.latency_bins[1:])):
+            raise wrong("summary.latency_bins", "ascending", self.latency_bins)
 
     def to_bytes(self) -> bytes:
         """CBOR, one typed array a column. Equal summaries give equal bytes."""
@@ -139,8 +151,19 @@ class SummaryBatch:
             **{name: smallest([getattr(row, name) for row in table]) for name in _Z},
             "n_counts": smallest([len(row.counts) for row in table]),
             "counts": smallest([part for row in table for part in row.counts]),
+            **self._latency(),
         }
         return write_cbor("summary", fields, self.extra)
+
+    def _latency(self) -> dict[str, Any]:
+        """Two columns, or none at all."""
+        bins = self.latency_bins
+        if not bins:
+            return {}
+        return {
+            "latency_bins": smallest([bins[0], *map(sub, bins[1:], bins)]),
+            "latency_counts": smallest(self.latency_counts),
+        }
 
     @classmethod
     def from_bytes(cls, data: bytes) -> SummaryBatch:
@@ -168,8 +191,21 @@ class SummaryBatch:
             label_counts=take_ints(fields, "label_counts", what=what),
             drops=number("drops"),
             rows=_take_rows(fields, what),
+            **_take_latency(fields, what),
             extra=fields,
         )
+
+
+def _take_latency(fields: dict[str, Any], what: str) -> dict[str, tuple[int, ...]]:
+    """Both columns, or neither: this field came later than the others."""
+    if "latency_bins" not in fields and "latency_counts" not in fields:
+        return {}
+    steps = take_ints(fields, "latency_bins", what=what)
+    count(len(steps), f"{what}.latency_bins", low=1, high=N_BINS)
+    return {
+        "latency_bins": tuple(accumulate(steps)),
+        "latency_counts": take_ints(fields, "latency_counts", what=what),
+    }
 
 
 def _take_rows(fields: dict[str, Any], what: str) -> tuple[SummaryRow, ...]:

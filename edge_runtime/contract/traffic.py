@@ -21,6 +21,7 @@ MAX_WINDOWS: Final = 1 << 22  # ER_PERIOD_WINDOWS: what the core can count in on
 SLOTS: Final = 12  # counts of a row: below, ten bins, above
 ONE: Final = 65536  # z of a value that is one scale off
 LATENCY_US: Final = 65535  # two bytes a record
+LATENCY_BINS: Final = 40  # of a summary: more than two octaves without a gap
 NOW_MS: Final = 1_800_000_000_000
 NAME: Final = "x" * 16  # site, device and stream; each letter more is four bytes a message
 FRAMING: Final = 9  # MQTT: fixed header, length of the topic, packet number, no properties
@@ -77,18 +78,20 @@ def _sent(leaf: str, payload: bytes) -> int:
 
 
 def _records(header: Header, rows: int, n_features: int, n_labels: int, n_windows: int) -> PackedBatch:
+    """No column is of one value, for that would be sent as one."""
     windows = tuple(round(i * (n_windows - 1) / max(1, rows - 1)) for i in range(rows))
+    other = [i % 2 for i in range(rows)]
     return PackedBatch(
         header=header,
         first_seq=2**31,
         clock=1,
         windows=windows,
-        times_ms=tuple(NOW_MS + 1000 * window for window in windows),
+        times_ms=tuple(NOW_MS + 1000 * window + i for window, i in zip(windows, other, strict=True)),
         labels=(0,) * rows,
-        votes=(0,) * rows,
-        reasons=(0,) * rows,
-        probabilities=array("f", [0.5] * rows),
-        latencies_us=(LATENCY_US,) * rows,
+        votes=tuple(other),
+        reasons=tuple(other),
+        probabilities=array("f", [1 / (1 + i) for i in other]),
+        latencies_us=tuple(LATENCY_US - i for i in other),
         features=array("f", bytes(4 * rows * n_features)),
         scores=array("f", bytes(4 * rows * n_labels)),
         n_features=n_features,
@@ -122,4 +125,6 @@ def _summary(header: Header, n_features: int, n_labels: int, n_windows: int) -> 
         label_counts=(n_windows, *(0,) * n_labels),
         drops=0,
         rows=(row,) * (n_features + n_labels),
+        latency_bins=tuple(range(250, 250 + LATENCY_BINS)),
+        latency_counts=(max(1, n_windows),) * LATENCY_BINS,
     )

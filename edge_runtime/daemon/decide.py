@@ -273,15 +273,15 @@ class Runner(threading.Thread):
             )
             start += taken
             if decision is not None:
-                self._decided(decision, (time.perf_counter_ns() - before) // 1000)
+                self._decided(decision, time.perf_counter_ns() - before)
 
-    def _decided(self, decision: Decision, latency_us: int) -> None:
+    def _decided(self, decision: Decision, latency_ns: int) -> None:
         loaded = self._loaded
         if loaded.bundle.manifest.task == "values":  # nothing to be unsure of: every window is worth as much
             decision = decision._replace(margin=1.0)
         window = self._base_windows + decision.window
         time_ms = self._time_ms()
-        over = self._period.observe(decision, loaded.stream, window=window, time_ms=time_ms, latency_us=latency_us)
+        over = self._period.observe(decision, loaded.stream, window=window, time_ms=time_ms, latency_ns=latency_ns)
         if self._sinks:
             line = {
                 "stream": self.config.name,

@@ -18,7 +18,7 @@ from edge_runtime.contract.traffic import batch_rows, windows_of_period
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.errors import ContractError
 from edge_runtime.lean import dataclass
-from edge_runtime.native import Decision, Stream
+from edge_runtime.native import Decision, Sketch, Stream
 from edge_runtime.sampling import Sampled, Sampler
 from edge_runtime.spool import Draft
 
@@ -52,22 +52,24 @@ class Period:
         self._sampler = Sampler(
             config.sample_k, epoch=header.epoch, stream=f"{header.device}/{config.name}", n_labels=n_labels
         )
+        self._latency = Sketch()
         self.marks = Marks()
 
-    def observe(self, decision: Decision, stream: Stream, *, window: int, time_ms: int, latency_us: int) -> bool:
+    def observe(self, decision: Decision, stream: Stream, *, window: int, time_ms: int, latency_ns: int) -> bool:
         """Take one decision in; True when the period is over."""
         marks = self.marks
         if marks.n_windows == 0:
             marks.start_ms, marks.first_window = time_ms, window
         marks.n_windows += 1
         marks.last_ms = time_ms
+        self._latency.add(latency_ns)
         self._sampler.offer(
             window,
             decision.label,
             vote=decision.vote,
             margin=decision.margin,
             time_ms=time_ms,
-            latency_us=latency_us,
+            latency_us=latency_ns // 1000,
             features=stream.features,
             scores=stream.scores,
         )
@@ -83,6 +85,7 @@ class Period:
         drafts = [self._records(sampled[i : i + size]) for i in range(0, len(sampled), size)]
         drafts.append(self._summary(stream))
         stream.reset_summary()
+        self._latency.reset()
         self.marks = Marks(period=marks.period + 1)
         return drafts
 
@@ -116,6 +119,7 @@ class Period:
     def _summary(self, stream: Stream) -> Draft:
         rows, label_counts = stream.summary()
         marks, header, clock = self.marks, self.header, self._clock
+        latency_bins, latency_counts = self._latency.counts()
 
         def encode(first_seq: int) -> bytes:
             return SummaryBatch(
@@ -131,6 +135,8 @@ class Period:
                 label_counts=label_counts,
                 drops=marks.drops,
                 rows=rows,
+                latency_bins=latency_bins,
+                latency_counts=latency_counts,
             ).to_bytes()
 
         return Draft(kind="sum", stream=self._config.name, rows=1, encode=encode)
@@ -142,6 +148,7 @@ class Period:
             {
                 "marks": [m.period, m.start_ms, m.last_ms, m.first_window, m.n_windows, m.drops],
                 "sampler": self._sampler.save(),
+                "latency": self._latency.save(),
             }
         )
 
@@ -153,10 +160,16 @@ class Period:
         """
         fields = cbor.loads(data, what="checkpoint.period")
         match fields:
-            case {"marks": [*marks], "sampler": bytes(sampler)} if len(marks) == 6 and all(
+            case {"marks": [*marks], "sampler": bytes(sampler), **rest} if len(marks) == 6 and all(
                 isinstance(m, int) for m in marks
             ):
                 self._sampler.restore(sampler)
+                self._restore_latency(rest.get("latency"))
                 self.marks = Marks(*marks)
             case _:
                 raise ContractError("checkpoint.period: want marks and sampler")
+
+    def _restore_latency(self, data: object) -> None:
+        """A checkpoint of a version without the sketch has none: it begins in the middle of the period."""
+        if isinstance(data, bytes):
+            self._latency.restore(data)

@@ -9,6 +9,7 @@ from edge_runtime.native.operators import Operator, operators
 from edge_runtime.native.ort import OrtSession, ort_library
 from edge_runtime.native.program import batch, channel_pace, check_program, state_bytes
 from edge_runtime.native.rows import Rows
+from edge_runtime.native.sketch import Sketch
 from edge_runtime.native.status import fpu_check, one_heap, trim
 from edge_runtime.native.stream import Decision, Stream
 from edge_runtime.native.walk import FILLED, RESET, ClockCounts, Walked, batch_at
@@ -22,6 +23,7 @@ __all__ = [
     "Operator",
     "OrtSession",
     "Rows",
+    "Sketch",
     "Stream",
     "Walked",
     "batch",

@@ -107,6 +107,7 @@ def summary_row(rng: random.Random) -> SummaryRow:
 
 def summary(rng: random.Random) -> SummaryBatch:
     first = integer(rng, 0, I63)
+    bins = tuple(sorted(rng.sample(range(701), rng.choice((0, 1, 40, 701)))))
     return SummaryBatch(
         header=header(rng),
         seq=integer(rng, 1, I63),
@@ -120,6 +121,8 @@ def summary(rng: random.Random) -> SummaryBatch:
         label_counts=tuple(integer(rng, 0, U32) for _ in range(integer(rng, 2, 65))),
         drops=integer(rng, 0, U32),
         rows=tuple(summary_row(rng) for _ in range(rng.choice((0, 1, 20)))),
+        latency_bins=bins,
+        latency_counts=tuple(integer(rng, 1, U32) for _ in bins),
     )
 
 

@@ -186,6 +186,7 @@ SUMMARY = SummaryBatch(
         SummaryRow(n=0, n_nan=2812, min=NAN, max=NAN, first=0, last=0, sum=0, sum_sq=0, sum_lag=0, counts=(0, 0, 0)),
     ),
 )  # fmt: skip
+TIMED = replace(SUMMARY, latency_bins=(0, 241, 242, 250, 700), latency_counts=(1, 2000, 800, 10, 1))
 EVENT = Event(
     device="pump-7",
     epoch=0x0123456789ABCDEF,
@@ -272,6 +273,7 @@ DOCUMENTS = (
     _document("records", RECORDS, is_json=False),
     _document("packed", PACKED, is_json=False),
     _document("summary", SUMMARY, is_json=False),
+    _document("summary", TIMED, is_json=False, variant="-latency"),
     _document("event", EVENT, is_json=False),
     _document("birth", BIRTH, is_json=False),
     _document("state", STATE, is_json=False),

@@ -174,7 +174,7 @@ def test_a_period_ends_on_time_whatever_the_clock_does(jump_ms: int) -> None:
     for window in range(25):
         time_ms = 1_700_000_000_000 + 500 * window + (jump_ms if window else 0)
         decision = Decision(window=window, label=0, vote=0, margin=1.0, flags=0)
-        ended.append(one.observe(decision, loaded.stream, window=window, time_ms=time_ms, latency_us=1))
+        ended.append(one.observe(decision, loaded.stream, window=window, time_ms=time_ms, latency_ns=1000))
     assert ended.index(True) == 20, "the first window after 10 s"
 
 

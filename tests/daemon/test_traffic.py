@@ -35,8 +35,11 @@ def test_a_period_sends_what_was_told(sample_k: int, windows: int, bundle: Bundl
         loaded.stream.step(signal, 16 * (window % 60), 32 if window == 0 else 16)
         if loaded.stream.status != "decision":
             continue
-        time_ms = 1_700_000_000_000 + round(1000 * hop_s * window)
-        is_over = period.observe(loaded.stream.decision, loaded.stream, window=window, time_ms=time_ms, latency_us=900)
+        time_ms = 1_700_000_000_000 + round(1000 * hop_s * window) + window % 3
+        latency_ns = 900_000 + 24_000 * (window * 37 % 100)
+        is_over = period.observe(
+            loaded.stream.decision, loaded.stream, window=window, time_ms=time_ms, latency_ns=latency_ns
+        )
         window += 1
     drafts = period.finish(loaded.stream)
     sent = sum(FRAMING + len(up(NAME, NAME, each.kind, NAME)) + len(each.encode(2**31)) for each in drafts)

@@ -80,7 +80,7 @@ def facts(*stands: Stand, title: str = "fan 7") -> Facts:
                      means=[(START_MS, 0.1), (START_MS + 9, None)])],
         marks=[Mark(lane="faults", time_ms=START_MS + 1, text=name)], advice=[name],
         expected=[Share(from_ms=START_MS, to_ms=START_MS + 9, accuracy=accuracy)],
-        latencies=[Latency(where=name, records=3, p50=10, p99=20, most=30)],
+        latencies=[Latency(where=name, decisions=3, p50=10, p99=20, most=30)],
         losses=[Loss(where=name, dropped=1, given_up=64, gaps=0, faults=2)],
     )  # fmt: skip
 
