@@ -61,7 +61,7 @@ def drift(
             typer.echo(show(verdict))
             decision = decide(policy, verdict, labelled.get(digest))
             if decision:
-                typer.echo(f"  {'retrain' if decision.asks else 'no need to retrain'}: {decision.why}")
+                typer.echo(f"  {decision.told}")
                 asking += [(verdict, decision)] if decision.asks else []
         if asking and request:
             _ask(ws, told[0], asking, limit=policy.records)

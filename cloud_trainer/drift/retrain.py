@@ -36,6 +36,11 @@ class Decision:
         """Labels are wanted, and then a new model."""
         return self.rule != NONE
 
+    @property
+    def told(self) -> str:
+        """For a terminal or a report."""
+        return f"{'retrain' if self.asks else 'no need to retrain'}: {self.why}"
+
 
 def policy_beside(workspace: Path, project: Path | None = None) -> RetrainPolicy:
     """That of the project file, which stands beside its workspace unless it is named; the usual one where none is.

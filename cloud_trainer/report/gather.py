@@ -73,9 +73,11 @@ def gather(
         alarm_periods=rule.alarm_periods, verdict=with_loss(ws, one.verdicts[0]),
         course=_course(one, first), stands=_stands(ws, one, rule, first),
         moved=_moved(one, (*strata.features, *strata.scores)),
-        marks=[*_runs(found, first, last), *_alarms(one, first), *telemetry.marks(ws, where)],
+        marks=[*_runs(found, first, last), *_alarms(one, first), *(
+            mark for mark in telemetry.marks(ws, where) if mark.time_ms <= to_ms
+        )],
         expected=telemetry.expected(ws, where),
-        labelled=labelled, advice=[f"retrain: {said.why}"] if said else [],
+        labelled=labelled, advice=[said.told] if said else [],
         latencies=telemetry.latencies(ws, where), losses=telemetry.losses(ws, where),
     )  # fmt: skip
 

@@ -99,7 +99,7 @@ def timeline(marks: Sequence[Mark], axis: Axis) -> Markup:
         out += [
             tag("circle", tag("title", f"{moment(mark.time_ms)}: {mark.text}"), cx=axis.x(mark.time_ms),
                 cy=ROW * n + 9, r=5, fill=colour)
-            for mark in marks if mark.lane == lane and axis.from_ms <= mark.time_ms <= axis.to_ms
+            for mark in marks if mark.lane == lane and axis.from_ms <= mark.time_ms  # later ones stand at the end
         ]  # fmt: skip
     return picture("what happened when", height + 20, axis.ticks(height), out)
 

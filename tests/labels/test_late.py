@@ -139,6 +139,8 @@ def test_a_labelled_loss_asks_for_the_records_that_are_not_labelled_yet(
     assert "retrain: labelled loss 7" in told
     assert "% by the scores of the same records, 0.0% by labels) is above 5.0%" in told
     assert "asked for labels of 100 records" in told
+    call("report", "-w", field.ws.root, "--project", tmp_path / "mine.toml", "--out", tmp_path / "r.html")
+    assert "<p>retrain: labelled loss 7" in (tmp_path / "r.html").read_text(encoding="utf-8")
     [(why, named)] = field.ws.tables.sql("select why, records from retrain_requests").fetchall()
     assert why.startswith("labelled loss")
     assert not {f"{d}:{e}:{s}" for d, e, s in some} & set(json.loads(named))

@@ -95,6 +95,7 @@ def test_the_verdict_stands_on_top_then_what_moved_by_how_much_and_since_when(tm
     assert "1 of 2 streams named (e-BH at q = .05), since 2023-11-15 13:00 UTC (period 15)" in said
     assert "features: b; a steady fleet is accused at most once in 8760 periods" in said
     assert re.search(r"expected accuracy before not known, 7\d\.\d% since .*if the scores are calibrated", said)
+    assert "what comes in is not as in training" in said
     assert re.search(r"mean \+[12]\.\d\d scales \(0\.00\d+ before, 2\.0\d+ since\)", said)
     assert page.index(DRIFTED) < page.index("What moved") < page.index("The fleet") < page.index("Timeline")
     pictures = [attrs["aria-label"] for attrs in seen.all("svg")]
