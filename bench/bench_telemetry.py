@@ -7,6 +7,9 @@ tally_ns       counting a feature of a window; sketch_ns: its time into the sket
 records_per_s_core    records stored by CPU-seconds of the consumer process, without its start: commits, acks and
                compaction are in it, the broker and the sender are not; the least of `_mosquitto` and `_iotcore`
 consumer_rss_  VmRSS of that consumer after 51,200 records, half of a million more, and all of them
+lost, duplicated      records in the store, after 50 SIGKILLs each of device, broker and consumer at random moments on each
+               broker (half of the broker's while no consumer is there), and an hour of outage, a full disk, torn
+               tails, clocks a year off and restored images; kills_: the least of a process on one broker
 rss_added_mib  the device daemon with a broker by TLS, after it has sent, over the same daemon without one; medians
 """
 
@@ -19,6 +22,7 @@ import tempfile
 import time
 import timeit
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,10 +38,14 @@ from edge_runtime.contract import topics
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.sampling import Sampled, Sampler
+from tests.durability.rig import Sitting, events
+from tests.durability.test_faults import FAULTS
+from tests.durability.world import World
 from tests.transport.mosquitto import EXECUTABLE, Mosquitto
 from tests.transport.test_tls import Authority
 
 ROWS, FEATURES, SCORES, RUNS = 32, 16, 3, 5
+KILLS = 50
 WINDOWS_OF_HOUR, WINDOW_MS = 2812, 1280
 DEVICES, WARM, MEASURED = 50, 1600, 32_000  # batches; 1,024,000 records are measured
 HEADER = Header(device="pump-7", stream="motor", epoch=0x0123456789ABCDEF, bundle="ab" * 32, program="cd" * 32)
@@ -53,6 +61,7 @@ def figures(_results: dict[str, float]) -> dict[str, float]:
             print(f"SKIP records_per_s_core_{name}: {name} is not installed")
     rates = [value for key, value in found.items() if key.startswith("records_per_s_core")]
     found |= {"records_per_s_core": min(rates)} if rates else {}
+    found |= survived([name for name in ("mosquitto", "iotcore") if name in available()])
     found |= memory_added()
     for key, value in found.items():
         print(f"  {key:<36}{value:>12}")
@@ -90,6 +99,28 @@ def batch_of(rows: list[Sampled], header: Header = HEADER, first_seq: int = 412_
         latencies_us=tuple(row.latency_us for row in rows), features=features, scores=scores,
         n_features=FEATURES, n_scores=SCORES,
     )  # fmt: skip
+
+
+def survived(names: list[str]) -> dict[str, float]:
+    """What of the records is not in the store once; see `tests/durability`."""
+    lost = duplicated = made = 0
+    kills = Counter[str]()
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            with Sitting(Path(folder) / "kills", name, consumers=3 if name == "mosquitto" else 1) as sitting:
+                sitting.kill_at_random(events(KILLS))
+                counted = sitting.finish()
+            with World(Path(folder) / "faults", name) as world:
+                for fault in FAULTS.values():
+                    fault(world)
+                    world.settle()
+                stored = world.stored()
+            kept = set(stored)
+        lost += counted.lost + len(world.ledger - kept)
+        duplicated += counted.duplicated + len(stored) - len(kept)
+        made += counted.made + len(world.ledger)
+        kills = Counter({part: min(kills[part] or n, n) for part, n in counted.kills.items()})
+    return {"lost": lost, "duplicated": duplicated, "lost_of": made} | {f"kills_{k}": n for k, n in kills.items()}
 
 
 def device_side() -> dict[str, float]:

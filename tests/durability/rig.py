@@ -31,6 +31,11 @@ PART = {"device": ("device",), "broker": ("broker",), "consumer": ("consumer",),
 """Which processes an event kills, in this order; `dark`: the broker dies while no consumer is there."""
 
 
+def events(kills: int) -> list[str]:
+    """So many kills of each process, half of the broker's and the consumer's in the dark."""
+    return ["device"] * kills + [event for event in PART if event != "device"] * ((kills + 1) // 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """What a sitting made and what the store has of it."""

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.rig import PART, Count, Sitting
+from tests.durability.rig import Count, Sitting, events
 
 KILLS = int(os.environ.get("EDGELOOP_KILLS", "4"))
-EVENTS = ["device"] * KILLS + [event for event in PART if event != "device"] * ((KILLS + 1) // 2)
 SITTINGS = 4
 """A planted bug hides where no kill meets its moment: then the same is done once more."""
 
@@ -22,7 +21,7 @@ SITTINGS = 4
 def test_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path, broker_name: str) -> None:
     consumers = 3 if broker_name == "mosquitto" else 1  # iotcore cannot share
     with Sitting(tmp_path / "sitting", broker_name, consumers=consumers, seed=5) as sitting:
-        sitting.kill_at_random(EVENTS)
+        sitting.kill_at_random(events(KILLS))
         counted = sitting.finish()
     print(f"{broker_name}: {counted}")
     assert min(counted.kills[part] for part in ("device", "broker", "consumer")) >= KILLS
