@@ -7,8 +7,8 @@ tally_ns       counting a feature of a window; sketch_ns: its time into the sket
 records_per_s_core    records stored by CPU-seconds of the consumer process, without its start: commits, acks and
                compaction are in it, the broker and the sender are not; the least of `_mosquitto` and `_iotcore`
 consumer_rss_  VmRSS of that consumer after 51,200 records, half of a million more, and all of them
-lost, duplicated      records in the store, after 50 SIGKILLs each of device, broker and consumer at random moments on each
-               broker (half of the broker's while no consumer is there), and an hour of outage, a full disk, torn
+lost, duplicated      records, of `lost_of`, after 50 SIGKILLs each of device, broker and consumer at random moments on
+               each broker (half of the broker's while no consumer is there), and an hour of outage, a full disk, torn
                tails, clocks a year off and restored images; kills_: the least of a process on one broker
 rss_added_mib  the device daemon with a broker by TLS, after it has sent, over the same daemon without one; medians
 """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from edge_runtime.errors import UsageError
 
 Workspace_ = Annotated[Path, typer.Option("--workspace", "-w", help="Folder of the workspace.")]
 Host = Annotated[str, typer.Option(help="The MQTT broker.")]
@@ -54,6 +57,10 @@ def ingest(
     device_rows_hour: Annotated[
         int, typer.Option(help="Rows of a device stored an hour, a day's worth at once; 0: no limit.", min=0)
     ] = 100_000,
+    ca: Annotated[str, typer.Option(help="PEM of the broker's authority; with it by TLS.")] = "",
+    cert: Annotated[str, typer.Option(help="PEM of our certificate, where the broker asks for one.")] = "",
+    key: Annotated[str, typer.Option(help="PEM of its key.")] = "",
+    username: Annotated[str, typer.Option(help="At the broker; the password is in EDGELOOP_PASSWORD.")] = "",
     metrics_port: Annotated[
         int, typer.Option(help="Counters for Prometheus at 127.0.0.1; 0 takes a free port.", min=-1, max=65535)
     ] = -1,
@@ -65,7 +72,10 @@ def ingest(
     from cloud_trainer.ingest.consumer import Consumer
     from cloud_trainer.ingest.metrics import served
     from cloud_trainer.workspace import Workspace
+    from edge_runtime.transport import Tls
 
+    if (cert or key) and not ca:
+        raise UsageError("--cert, --key: without --ca they are not used", hint="give the authority of the broker")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     stopped = _stop_signal()
     consumer = Consumer(
@@ -78,6 +88,8 @@ def ingest(
         commit_rows=commit_rows,
         tidy_commits=tidy_commits,
         device_rows_hour=device_rows_hour,
+        tls=Tls(ca=ca, cert=cert or None, key=key or None) if ca else None,
+        login=(username, os.environ.get("EDGELOOP_PASSWORD", "")) if username else None,
     )
     with ExitStack() as open_:
         if metrics_port >= 0:

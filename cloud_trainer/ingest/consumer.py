@@ -27,7 +27,9 @@ from cloud_trainer.ingest.store import append
 from cloud_trainer.ingest.tidy import Tidy
 from cloud_trainer.tables import Tables
 from edge_runtime.contract import topics
-from edge_runtime.errors import TransportError
+from edge_runtime.errors import TransportError, UsageError
+from edge_runtime.transport import Tls
+from edge_runtime.transport.link import tls_context
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,8 @@ class Consumer:
         commit_rows: int = 20_000,
         tidy_commits: int = 100,
         device_rows_hour: int = DEVICE_ROWS_HOUR,
+        tls: Tls | None = None,
+        login: tuple[str, str] | None = None,
     ) -> None:
         """Connects nothing yet.
 
@@ -72,6 +76,11 @@ class Consumer:
             tidy_commits: Commits to a table after which its small files become one; 0: never.
             device_rows_hour: Rows of one device that this consumer stores an hour, a day's worth at once; what is
                 over is set aside in `quarantine` and acknowledged. 0: no limit.
+            tls: Authority, certificate and key; None speaks in the clear.
+            login: Name and password at the broker.
+
+        Raises:
+            UsageError: A file of `tls` cannot be read.
         """
         self.tables = tables
         self.tidy = Tidy(tables, every=tidy_commits)
@@ -89,8 +98,12 @@ class Consumer:
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._refused = ""
+        self._refused = self._trouble = ""
         self._client = self._make_client(name)
+        if tls is not None:
+            self._client.tls_set_context(_context(tls))
+        if login is not None:
+            self._client.username_pw_set(*login)
 
     @property
     def rows(self) -> int:
@@ -112,7 +125,7 @@ class Consumer:
         self._thread.start()
         if not self._ready.wait(timeout_s):
             self.stop()
-            why = self._refused or f"no subscription within {timeout_s:g} s"
+            why = self._refused or self._trouble or f"no subscription within {timeout_s:g} s"
             raise TransportError(f"broker {self._host}:{self._port}: {why}", hint=_HINT)
 
     def stop(self) -> None:
@@ -222,6 +235,7 @@ class Consumer:
     def _on_connect(self, client: mqtt.Client, _user: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             log.warning("event=refused reason=%s", reason)
+            self._trouble = str(reason)
             return
         self._connection += 1  # a mid of the connection before means nothing to this one
         client.subscribe([(name, 1) for name in self._filters])
@@ -235,6 +249,16 @@ class Consumer:
 
     def _on_message(self, _client: Any, _user: Any, message: mqtt.MQTTMessage) -> None:
         self._arrived.put((self._connection, message.mid, message.topic, bytes(message.payload)))
+
+
+def _context(tls: Tls) -> Any:
+    try:
+        return tls_context(tls)
+    except OSError as why:
+        files = ", ".join(name for name in (tls.ca, tls.cert, tls.key) if name)
+        raise UsageError(
+            f"TLS of {files}: {why}", hint="PEM files that this user can read; the key without a password"
+        ) from why
 
 
 def filters(*, shared: bool) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Device, broker and consumer are SIGKILLed at random moments: every record is in the store, once; planted bugs fail.
 
-Some kills of each here; `EDGELOOP_KILLS=50` asks for 50 of each (about two minutes a broker).
+Two kills of each here; `EDGELOOP_KILLS=50` asks for 50 of each (about two minutes a broker).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 
 from tests.durability.rig import Count, Sitting, events
 
-KILLS = int(os.environ.get("EDGELOOP_KILLS", "4"))
+KILLS = int(os.environ.get("EDGELOOP_KILLS", "2"))
 SITTINGS = 4
 """A planted bug hides where no kill meets its moment: then the same is done once more."""
 
