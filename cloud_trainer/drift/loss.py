@@ -11,7 +11,7 @@ has moved, scores are as sure as ever; only labels tell.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,22 +52,28 @@ def are_probabilities(scores: Sequence[float]) -> bool:
 
 
 def fair(weights: Sequence[float], owners: Sequence[str]) -> list[float]:
-    """The weights, those of each owner with more than twice an even share of all scaled down to twice.
-
-    Of one or two owners none is. With the k heaviest of n cut to c each, c = 2/n of the sum of the rest and k c.
-    """
+    """The weights, those of each owner with more than twice an even share of all scaled down to twice."""
     of: dict[str, float] = {}
     for weight, owner in zip(weights, owners, strict=True):
         of[owner] = of.get(owner, 0.0) + weight
+    scale = fair_scales(of)
+    return [weight * scale[owner] for weight, owner in zip(weights, owners, strict=True)]
+
+
+def fair_scales(of: Mapping[str, float]) -> dict[str, float]:
+    """By how much each owner's weight is scaled, 0..1.
+
+    Of one or two owners none is. With the k heaviest of n cut to c each, c = 2/n of the sum of the rest and k c.
+    """
     heaviest, rest, n = sorted(of.values(), reverse=True), math.fsum(of.values()), len(of)
     if n < 3:
-        return list(weights)
+        return dict.fromkeys(of, 1.0)
     most, cut = 2 * rest / n, 0
     while heaviest[cut] > most:
         rest -= heaviest[cut]
         cut += 1
         most = 2 * rest / (n - 2 * cut)
-    return [weight * min(1.0, most / of[owner]) for weight, owner in zip(weights, owners, strict=True)]
+    return {owner: min(1.0, most / weight) for owner, weight in of.items()}
 
 
 def weighted(values: Sequence[float], probabilities: Sequence[float], owners: Sequence[str] | None = None) -> Accuracy:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from cloud_trainer.drift.judge import LABELS, REQUESTS
-from cloud_trainer.drift.loss import ROUNDING, of_sums
+from cloud_trainer.drift.loss import ROUNDING, Accuracy, fair_scales, of_sums
 from cloud_trainer.ingest import view
 from cloud_trainer.report.facts import Latency, Loss, Mark, Share
 from edge_runtime.contract.sketch import value_of
@@ -48,11 +50,10 @@ _SKETCHES = """select device, stream, bin, sum(n)::bigint from (
 
 def expected(ws: Workspace, where: Where) -> list[Share]:
     """The accuracy that the scores promise, by the parts of the time; none where they are no probabilities."""
-    query = f"""select (time_ms - $from_ms) // $width as part,
-            sum(1 / probability), sum(scores[label + 1] / probability),
-            sum(1 / (probability * probability)), count(*),
+    query = f"""select (time_ms - $from_ms) // $width as part, device,
+            sum(1 / probability), sum(scores[label + 1] / probability), sum(1 / (probability * probability)), count(*),
             bool_and(abs(list_sum(scores) - 1) <= {ROUNDING} and list_min(scores) >= 0)
-        from {_RECORDS} and label >= 0 group by part order by part"""
+        from {_RECORDS} and label >= 0 group by part, device order by part"""
     params = where.params(BUCKETS)
     rows = view.sql(ws, query, params).fetchall()
     if not all(are for *_, are in rows):
@@ -61,10 +62,21 @@ def expected(ws: Workspace, where: Where) -> list[Share]:
     return [
         Share(
             from_ms=where.from_ms + part * width, to_ms=min(where.to_ms, where.from_ms + (part + 1) * width),
-            accuracy=of_sums(total=total, value=value, square=square, records=records),
+            accuracy=_fleet([row[1:-1] for row in some]),
         )
-        for part, total, value, square, records, _ in rows
+        for part, some in groupby(rows, key=lambda row: row[0])
     ]  # fmt: skip
+
+
+def _fleet(devices: Sequence[tuple[str, float, float, float, int]]) -> Accuracy:
+    """Of each device's sums; none has more than twice an even share."""
+    scale = fair_scales({device: total for device, total, *_ in devices})
+    return of_sums(
+        total=sum(scale[device] * total for device, total, *_ in devices),
+        value=sum(scale[device] * value for device, _, value, *_ in devices),
+        square=sum(scale[device] ** 2 * square for device, _, _, square, _ in devices),
+        records=sum(records for *_, records in devices),
+    )
 
 
 def latencies(ws: Workspace, where: Where) -> list[Latency]:

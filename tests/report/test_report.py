@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cloud_trainer.drift import DRIFTED, STEADY, judge
-from cloud_trainer.drift.loss import Accuracy
+from cloud_trainer.drift.loss import Accuracy, expected
 from cloud_trainer.drift.verdict import WATCH, Verdict
 from cloud_trainer.ingest.pending import Pending
 from cloud_trainer.ingest.store import append
@@ -21,8 +22,9 @@ from edge_runtime.contract import topics
 from edge_runtime.contract.event import Event
 from edge_runtime.errors import UsageError
 from tests.cli.app import call
-from tests.drift.test_judge import SITE, Fleet
+from tests.drift.test_judge import SITE, STREAM, Fleet
 from tests.drift.world import PERIOD_MS, START_MS
+from tests.ingest import samples
 from tests.labels.test_late import Field
 
 EVIL = "<script>alert('x')</script>\" onload='x' & é"
@@ -198,3 +200,27 @@ def test_what_cannot_be_reported_is_refused(words: tuple[str, ...], said: str, t
     with pytest.raises(UsageError, match=re.escape(said)):
         call("report", "-w", tmp_path, "--out", tmp_path / "r.html", *words)
     assert not (tmp_path / "r.html").exists()
+
+
+def test_the_dots_of_accuracy_are_the_accuracy_that_a_verdict_expects(tmp_path: Path) -> None:
+    """One device of three with most of the records: it counts at most twice its even share here, too."""
+    ws = Workspace(tmp_path / "ws")
+    fleet = Fleet(ws)
+    (ws.bundles / "a.elb").write_bytes(fleet.file)
+    pending, rows = Pending(), []
+    for device, n, score in (("d0", 4, 0.75), ("d1", 40, 0.5), ("d2", 4, 1.0)):
+        batch = samples.records(100, n, device=device)
+        one = replace(
+            batch, header=replace(batch.header, bundle=fleet.digest), labels=(0,) * n,
+            times_ms=tuple(START_MS + PERIOD_MS for _ in range(n)),
+            scores=type(batch.scores)("f", [score, 1 - score] * n),
+        )  # fmt: skip
+        pending.add(topics.up(SITE, device, "rec", STREAM), one.to_bytes(), now_ms=7)
+        rows += [(0, (score, 1 - score), 0.5, device)] * n
+    append(ws.tables, pending.take().tables)
+    [share] = gather(ws).expected
+    wanted = expected(rows)
+    assert wanted
+    assert math.isclose(share.accuracy.value, wanted.value)
+    assert math.isclose(share.accuracy.low, wanted.low)
+    assert share.accuracy.value > sum(scores[0] for _, scores, _, _ in rows) / len(rows)
