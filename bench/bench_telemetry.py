@@ -33,6 +33,7 @@ from bench.bench_daemon import N_WINDOWS, Device, middle
 from cloud_trainer.ingest import view
 from cloud_trainer.ingest.broker import ProcessBroker, available, open_broker
 from cloud_trainer.simulate.watch import cpu_s, rss_mib
+from cloud_trainer.tables import Tables
 from cloud_trainer.workspace import Workspace
 from edge_runtime.contract import topics
 from edge_runtime.contract.header import Header
@@ -220,12 +221,17 @@ class Sender:
 
 
 def stored(ws: Workspace, rows: int, timeout_s: float = 300) -> None:
-    """Return when the store holds so many records."""
+    """Return when the store holds so many records, each once."""
     deadline = time.monotonic() + timeout_s
-    while (found := view.sql(ws, "select count(*) from records").fetchall()[0][0]) < rows:
-        assert time.monotonic() < deadline, f"{found} of {rows} records were stored within {timeout_s:g} s"
-        time.sleep(0.2)
-    assert found == rows
+    while not ws.tables.exists("raw_records") or count(ws.tables, "raw_records") < rows:
+        assert time.monotonic() < deadline, f"{rows} records were not stored within {timeout_s:g} s"
+        time.sleep(0.5)
+    assert view.sql(ws, "select count(*) from records").fetchall()[0][0] == rows
+
+
+def count(tables: Tables, name: str) -> int:
+    """Rows of a table, from the ends of its files."""
+    return int(tables.sql(f"select count(*) from {name}").fetchall()[0][0])
 
 
 # ---- the daemon

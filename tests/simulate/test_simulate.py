@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import selectors
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from cloud_trainer.ingest.broker import available
 from cloud_trainer.ingest.pending import Pending
 from cloud_trainer.ingest.store import append
 from cloud_trainer.simulate import FAULTS, Plan, parse_faults, simulate, world
-from cloud_trainer.simulate.device import SITE, STREAM, Device
+from cloud_trainer.simulate.device import SITE, STREAM, Device, MemorySpool
 from cloud_trainer.simulate.outcome import alarm_lines, compare
 from cloud_trainer.simulate.plan import STEADY
 from cloud_trainer.simulate.watch import Usage
@@ -21,6 +22,7 @@ from cloud_trainer.workspace import Workspace
 from edge_runtime.contract import topics
 from edge_runtime.errors import UsageError
 from edge_runtime.native import Stream
+from edge_runtime.spool.values import Draft
 from tests.cli.app import call
 
 PLAN = Plan(devices=6, periods=10, windows=50, records=8, faults=(*STEADY, "sick"), seed=3, resend_s=0.5)
@@ -38,6 +40,21 @@ def test_a_fleet_with_every_fault_arrives_once_and_the_sick_sensor_is_told(tmp_p
     told = "\n".join(alarm_lines(outcome, judge(ws, bundle=outcome.bundle)))
     assert "planted: 1 sick sensors; told: drifted (sick sensor)" in told
     assert "1 devices named, 0 of them without a fault" in told
+
+
+@pytest.mark.planted
+def test_devices_that_forget_what_waits_are_seen_to_lose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = MemorySpool.seal
+
+    def seal(spool: MemorySpool, drafts: Iterable[Draft]) -> None:
+        real(spool, drafts)
+        while len(spool.kept) > 2:  # an hour's
+            del spool.kept[min(spool.kept)]
+
+    monkeypatch.setattr(MemorySpool, "seal", seal)
+    outcome = simulate(dataclasses.replace(PLAN, periods=8, faults=("outage",)), Workspace(tmp_path))
+    assert outcome.lost >= 8
+    assert not outcome.is_whole
 
 
 def test_the_embedded_broker_serves_a_fleet_too(tmp_path: Path) -> None:
