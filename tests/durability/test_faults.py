@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,59 @@ def test_each_fault_loses_and_repeats_nothing(tmp_path: Path, broker_name: str) 
             assert (lost, duplicated) == (0, 0), name
             assert set(stored) == world.ledger, name
         assert world.gap_rows() == 0
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """A file system of so many bytes at `folder`."""
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"SKIP: no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(file: Path) -> None:
+    """Write until nothing more fits."""
+    with file.open("wb", buffering=0) as out:
+        for size in (4096, 1):
+            with suppress(OSError):
+                while out.write(bytes(size)):
+                    pass
+
+
+@pytest.mark.system
+def test_a_full_file_system_stops_neither_the_device_nor_its_start(tmp_path: Path, sharing_broker: str) -> None:
+    """What waits is sealed once there is room; a device that starts on a full disk sends what it holds."""
+    with small_disk(tmp_path / "disk", "1m"), World(tmp_path, sharing_broker) as world:
+        world.make(5)
+        world.broker.kill()
+        world.make(20)
+        fill(world.disk / "ballast")
+        late = [row for _ in range(40) for row in world.submit()]
+        assert until(lambda: world.worker.is_disk_full)
+        (world.disk / "ballast").unlink()
+        assert until(lambda: not world.worker.is_disk_full)
+        world.worker.flush()
+        world.ledger.update(late)
+        world.stop()
+        fill(world.disk / "ballast")
+        world.start()
+        world.broker.start()
+        while set(world.stored()) != world.ledger:
+            world.step()
+        (world.disk / "ballast").unlink()
+        assert until(lambda: not world.worker.is_disk_full)
+        world.make(2)
+        world.settle()
+        stored = world.stored()
+        assert (set(stored), len(stored)) == (world.ledger, len(world.ledger))
+        assert (world.worker.set_aside, world.worker.dropped_rows, world.gap_rows()) == (None, 0, 0)
 
 
 @pytest.mark.planted

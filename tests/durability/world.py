@@ -43,7 +43,7 @@ class World:
     courier: Courier = field(init=False)
 
     def __enter__(self) -> World:
-        self.disk.mkdir(parents=True)
+        self.disk.mkdir(parents=True, exist_ok=True)
         self.broker = BrokerChild(self.broker_name, self.folder)
         self.broker.start()
         self.consumer = Consumer(
