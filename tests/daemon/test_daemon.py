@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -84,6 +85,29 @@ def test_killed_device_makes_every_record_once(rig: Rig, tmp_path: Path) -> None
     assert seqs == list(range(1, len(seqs) + 1))
     tallies = [(s.period, s.label_counts, s.rows) for s in rig.summaries()]
     assert tallies == [(s.period, s.label_counts, s.rows) for s in calm.summaries()]
+
+
+def test_a_state_that_was_copied_goes_on_in_its_period_under_a_new_epoch(rig: Rig, tmp_path: Path) -> None:
+    """As of a disk that was put back, and of every start of a machine: nothing of the period is lost or twice."""
+    calm = Rig(tmp_path / "calm")
+    calm.folder.mkdir()
+    recording(calm.folder / "run.csv", frames=2000)
+    calm.write()
+    assert calm.run().returncode == 0
+    rig.write(speed=60.0)
+    device = rig.start()
+    assert until(lambda: len(rig.decisions()) > 120, 30)  # in the midst of the third period
+    device.kill()
+    device.wait(10)
+    shutil.copytree(rig.state, tmp_path / "copy")
+    shutil.rmtree(rig.state)
+    (tmp_path / "copy").rename(rig.state)
+    assert rig.run().returncode == 0
+    assert [row for _, row in rig.records()] == [row for _, row in calm.records()]
+    tallies = [(s.period, s.label_counts, s.rows) for s in rig.summaries()]
+    assert tallies == [(s.period, s.label_counts, s.rows) for s in calm.summaries()]
+    first, second = dict.fromkeys(sealed.epoch for sealed in rig.sealed())
+    assert {s.header.epoch for s in rig.summaries()} == {first, second}
 
 
 BROKER = '[broker]\nhost = "127.0.0.1"\nport = 1\n'
