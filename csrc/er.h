@@ -312,6 +312,7 @@ enum { ER_ABSTAIN = -1 };
         */
 #define ER_FLAG_FILLED 2u /* the window holds a frame that was made in a gap          */
 #define ER_FLAG_RESET 4u  /* it is the first window after a reset: votes began anew   */
+#define ER_FLAG_RANGE 8u  /* with bins: a feature is 16 scales or more off its centre */
 
 typedef struct er_decision {
     uint64_t window; /* number of the window in its stream, from 0 */

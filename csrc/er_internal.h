@@ -404,7 +404,8 @@ enum { ER_PERIOD_WINDOWS = 1 << 22, ER_Z_LIMIT = 1 << 20 };
 int er_bins_ok(const er_bins *b);
 void er_tally_reset(er_tally *t);
 int er_tally_ok(const er_tally *t);
-void er_tally_add(er_tally *t, uint32_t *counts, const er_bins *b, float x);
+/* 1: z is clamped. */
+int er_tally_add(er_tally *t, uint32_t *counts, const er_bins *b, float x);
 
 /* ---- stream ---- */
 

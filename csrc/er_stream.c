@@ -121,18 +121,22 @@ er_status er_stream_init(er_stream **out, const er_config *c, void *mem, size_t 
 
 /* ---- one window ---- */
 
-static void count_window(er_stream *s, int32_t label)
+/* ER_FLAG_RANGE, or 0. */
+static uint32_t count_window(er_stream *s, int32_t label)
 {
-    if (s->state->counted == ER_PERIOD_WINDOWS) return;
+    if (s->state->counted == ER_PERIOD_WINDOWS) return 0;
+    uint32_t flag = 0;
     s->state->counted++;
     s->labels[label == ER_ABSTAIN ? s->c.policy->n_classes : (uint32_t)label]++;
     uint32_t *counts = s->counts;
     for (uint32_t r = 0; r < s->n_rows; r++) {
         const uint32_t nv = s->n_vector;
         const float x = r < nv ? s->features[r] : (float)s->scores[r - nv];
-        er_tally_add(&s->tallies[r], counts, &s->c.bins[r], x);
+        const int is_far = er_tally_add(&s->tallies[r], counts, &s->c.bins[r], x);
+        if (is_far && r < nv) flag = ER_FLAG_RANGE;
         counts += s->c.bins[r].n_bins + 2u;
     }
+    return flag;
 }
 
 /* Scores are in place (NaN: nobody was asked). */
@@ -147,7 +151,7 @@ static er_status decide(er_stream *s, er_decision *out)
                          .margin = margin,
                          .flags = (ok ? 0 : ER_FLAG_NAN) |
                                   er_feed_flags(&s->feed, s->c.program->window)};
-    count_window(s, out->label);
+    out->flags |= count_window(s, out->label);
     s->state->windows++;
     s->pending = 0;
     return ER_OK;

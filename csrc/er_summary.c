@@ -48,11 +48,11 @@ static uint32_t slot_of(const er_bins *b, float x)
     return passed > b->n_bins && x == b->edges[b->n_bins] ? b->n_bins : passed;
 }
 
-void er_tally_add(er_tally *t, uint32_t *counts, const er_bins *b, float x)
+int er_tally_add(er_tally *t, uint32_t *counts, const er_bins *b, float x)
 {
     if (x != x) {
         t->n_nan++;
-        return;
+        return 0;
     }
     const int32_t z = z_of(b, x);
     const int is_first = t->n == 0;
@@ -65,6 +65,7 @@ void er_tally_add(er_tally *t, uint32_t *counts, const er_bins *b, float x)
     t->last = z;
     t->n++;
     counts[slot_of(b, x)]++;
+    return (z == ER_Z_LIMIT) | (z == -ER_Z_LIMIT);
 }
 
 /* ---- a sketch of times ---- */

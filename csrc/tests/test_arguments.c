@@ -347,7 +347,7 @@ static void test_a_full_period_counts_no_more(void)
 {
     rig g = good();
     er_stream *s = start(&g);
-    const float x[2 * WINDOW] = {0};
+    float x[2 * WINDOW] = {0};
     const double scores[CLASSES] = {1e30, -1e30};
     uint32_t taken, labels[CLASSES + 1], counts[4];
     er_decision d;
@@ -355,10 +355,14 @@ static void test_a_full_period_counts_no_more(void)
     CHECK(er_step(s, x, WINDOW, &taken, &d) == ER_SCORES && er_decide(s, scores, &d) == ER_OK);
     CHECK(er_summary_row(s, 2, &t, counts, 4) == ER_OK && t.last == ER_Z_LIMIT);
     CHECK(er_summary_row(s, 3, &t, counts, 4) == ER_OK && t.last == -ER_Z_LIMIT);
+    CHECK(d.flags == 0); /* a score may be far off, a feature may not */
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = 1e9f;
+    CHECK(er_step(s, x, 4, &taken, &d) == ER_SCORES && er_decide(s, scores, &d) == ER_OK);
+    CHECK(d.flags == ER_FLAG_RANGE);
     s->state->counted = ER_PERIOD_WINDOWS;
     CHECK(er_step(s, x, 4, &taken, &d) == ER_SCORES && er_decide(s, scores, &d) == ER_OK);
-    CHECK(er_summary_row(s, 3, &t, counts, 4) == ER_OK && t.n == 1);
-    CHECK(er_summary_labels(s, labels, 3) == ER_OK && labels[0] + labels[1] + labels[2] == 1);
+    CHECK(er_summary_row(s, 3, &t, counts, 4) == ER_OK && t.n == 2);
+    CHECK(er_summary_labels(s, labels, 3) == ER_OK && labels[0] + labels[1] + labels[2] == 2);
     free(s);
 }
 

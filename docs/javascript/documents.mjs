@@ -96,11 +96,11 @@ export function unpacked(d) {
   const cut = (values, i) => values.slice((i * values.length) / d.n, ((i + 1) * values.length) / d.n);
   const rows = [];
   for (let i = 0, ahead = 0n; i < d.n; ahead += i + 1 < d.n ? at(d.skip, i) : 0n, i++) {
-    const label = Math.floor(at(d.said, i) / 3) - 1;
+    const label = Math.floor((at(d.said, i) % 195) / 3) - 1;
     rows.push({
       seq: d.seq + BigInt(i), window: d.window + ahead,
       time_ms: BigInt(d.time_ms) + (d.step_us * ahead) / 1000n + at(d.rest_ms, i), label,
-      vote: label + at(d.vote, i), reason: at(d.said, i) % 3, probability: at(d.p, i), latency_us: at(d.us, i),
+      vote: label + at(d.vote, i), reason: 3 * Math.floor(at(d.said, i) / 195) + (at(d.said, i) % 3), probability: at(d.p, i), latency_us: at(d.us, i),
       features: cut(d.x, i), scores: cut(d.y, i),
     });
   }
@@ -124,7 +124,7 @@ const header = { device: id, stream: id, epoch, bundle: rawDigest, program: rawD
 export const MESSAGES = {
   records: [{
     ...header, first_seq: int(1n, I63 - 1024n), clock, window, windows: integers(0n, I63), time_ms: time, times_ms: integers(0n, SAFE), labels,
-    votes: labels, reasons: integers(0n, 2n), probabilities: shares, latencies_us: counts, n_features: int(1n, 1024n),
+    votes: labels, reasons: integers(0n, 5n), probabilities: shares, latencies_us: counts, n_features: int(1n, 1024n),
     features: floats, n_scores: int(1n, 64n), scores: floats,
   }, (d, where) => {
     const n = d.windows.length;
@@ -137,7 +137,7 @@ export const MESSAGES = {
   }],
   packed: [{
     ...header, n: int(1n, 1024n), seq: int(1n, I63 - 1024n), clock, window, skip: integers(0n, I63), time_ms: int(-SAFE, SAFE),
-    step_us: window, rest_ms: integers(-(2n ** 63n), U64), said: integers(0n, 194n), vote: integers(-64n, 64n), p: shares,
+    step_us: window, rest_ms: integers(-(2n ** 63n), U64), said: integers(0n, 389n), vote: integers(-64n, 64n), p: shares,
     us: counts, x: floats, y: floats,
   }, (d, where) => {
     for (const name of ["rest_ms", "said", "vote", "p", "us"]) short(d, where, d.n, name);

@@ -17,12 +17,13 @@ from edge_runtime.contract.checks import I63, SAFE, take, wrong
 from edge_runtime.contract.columns import rows, take_floats, take_ints
 from edge_runtime.contract.document import opened, write_cbor
 from edge_runtime.contract.header import header_items, take_header
-from edge_runtime.contract.records import MAX_ROWS, REASONS, RecordBatch
+from edge_runtime.contract.records import MAX_ROWS, RecordBatch
 from edge_runtime.errors import ContractError
 from edge_runtime.lean import Any, Final, TypeVar
 
 KIND: Final = "packed"
-WHYS: Final = len(REASONS)  # 65 labels with 3 reasons each fit into a byte
+WHYS: Final = 3  # 65 labels with 3 reasons each fit into a byte; the next 3 are above them
+TOP: Final = 65 * WHYS
 T = TypeVar("T")
 
 
@@ -54,9 +55,7 @@ class PackedBatch(RecordBatch):
             "time_ms": time_ms,
             "step_us": step_us,
             "rest_ms": _short(smallest([value - time_ms for value in rest])),
-            "said": _short(
-                array("B", [WHYS * label + why + WHYS for label, why in zip(self.labels, self.reasons, strict=True)])
-            ),
+            "said": _short(smallest([_said(label, why) for label, why in zip(self.labels, self.reasons, strict=True)])),
             "vote": _short(array("b", map(sub, self.votes, self.labels))),
             "p": _short(self.probabilities),
             "us": _short(smallest(self.latencies_us)),
@@ -93,7 +92,7 @@ class PackedBatch(RecordBatch):
         windows = tuple(accumulate(integers("skip", n - 1), initial=first))
         time_ms, step_us = number("time_ms", -SAFE, SAFE), number("step_us", 0, I63)
         rest, said = integers("rest_ms", n), integers("said", n)
-        labels = tuple([one // WHYS - 1 for one in said])
+        labels = tuple([one % TOP // WHYS - 1 for one in said])
         x, y = take_floats(fields, "x", what=KIND), take_floats(fields, "y", what=KIND)
         return cls(
             header=take_header(fields, what=KIND),
@@ -103,7 +102,7 @@ class PackedBatch(RecordBatch):
             times_ms=tuple([time_ms + step_us * (w - first) // 1000 + r for w, r in zip(windows, rest, strict=True)]),
             labels=labels,
             votes=tuple(map(add, labels, integers("vote", n))),
-            reasons=tuple([one % WHYS for one in said]),
+            reasons=tuple([one // TOP * WHYS + one % WHYS for one in said]),
             probabilities=array("f", _long(take_floats(fields, "p", what=KIND), n, "p")),
             latencies_us=tuple(integers("us", n)),
             features=x,
@@ -123,6 +122,10 @@ def read_records(data: bytes) -> RecordBatch:
     value = cbor.loads(data, what="records")
     is_packed = isinstance(value, dict) and value.get("kind") == KIND
     return PackedBatch.of(value) if is_packed else RecordBatch.of(value)
+
+
+def _said(label: int, why: int) -> int:
+    return TOP * (why // WHYS) + WHYS * (label + 1) + why % WHYS
 
 
 def _distances(windows: Sequence[int]) -> list[int]:

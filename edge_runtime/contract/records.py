@@ -17,8 +17,11 @@ from edge_runtime.lean import Any, Final, dataclass, field
 
 MAX_ROWS: Final = 1024
 MAX_LATENCY_US: Final = 2**32 - 1
-REASONS: Final = {0: "floor", 1: "class", 2: "uncertain"}
-"""Why the sampler kept a record: the floor that every one has, a rare label, a small margin."""
+REASONS: Final = {0: "floor", 1: "class", 2: "uncertain", 3: "fault", 4: "range", 5: "shadow"}
+"""Why the sampler kept a record: the floor that every one has, a rare label, a small margin; kept apart with certainty:
+a feature that is no number, a feature far off all of training, a bundle beside that decides otherwise."""
+FAULT: Final = 3
+RANGE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from edge_runtime.contract.traffic import bytes_day
 from edge_runtime.daemon.config import BudgetConfig, Config, StreamConfig
 from edge_runtime.daemon.decide import BLOCK_FRAMES, Loaded
 from edge_runtime.lean import dataclass
+from edge_runtime.sampling import APART
 from edge_runtime.sources import kind_of, needed_bytes, short_name
 
 MIB = 1 << 20
@@ -43,7 +44,7 @@ def memory(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
     for stream in config.streams:
         one = loaded[stream.name]
         n_channels, n_features = len(one.program.channels), len(one.program.features)
-        sampled = stream.sample_k * (8 * (n_features + len(one.labels)) + 400)
+        sampled = (stream.sample_k + APART) * (8 * (n_features + len(one.labels)) + 400)
         rows += [
             Need(what=f"{stream.name}: windows, features, counts", value=one.stream.nbytes, how="exact"),
             Need(

@@ -13,14 +13,18 @@ from array import array
 from edge_runtime.contract import cbor
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.packed import PackedBatch
+from edge_runtime.contract.records import FAULT, RANGE
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.contract.traffic import batch_rows, windows_of_period
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.errors import ContractError
-from edge_runtime.lean import dataclass
-from edge_runtime.native import Decision, Sketch, Stream
+from edge_runtime.lean import Final, dataclass
+from edge_runtime.native import FAR, NAN, Decision, Sketch, Stream
 from edge_runtime.sampling import Sampled, Sampler
 from edge_runtime.spool import Draft
+
+KEPT: Final = {NAN: FAULT, FAR: RANGE}
+"""Decisions that are kept for what they are: flag of the core, reason."""
 
 
 @dataclass(slots=True)
@@ -72,6 +76,7 @@ class Period:
             latency_us=latency_ns // 1000,
             features=stream.features,
             scores=stream.scores,
+            apart=next((why for flag, why in KEPT.items() if decision.flags & flag), None),
         )
         return marks.n_windows >= self._windows
 

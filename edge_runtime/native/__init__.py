@@ -11,11 +11,13 @@ from edge_runtime.native.program import batch, channel_pace, check_program, stat
 from edge_runtime.native.rows import Rows
 from edge_runtime.native.sketch import Sketch
 from edge_runtime.native.status import fpu_check, one_heap, trim
-from edge_runtime.native.stream import Decision, Stream
+from edge_runtime.native.stream import FAR, NAN, Decision, Stream
 from edge_runtime.native.walk import FILLED, RESET, ClockCounts, Walked, batch_at
 
 __all__ = [
+    "FAR",
     "FILLED",
+    "NAN",
     "RESET",
     "ClockCounts",
     "Decision",

@@ -26,6 +26,10 @@ DECISION = Struct("=QiifI")
 """er_decision in memory: read at once, as a field costs as much as all of them."""
 
 
+NAN: int = lib.ER_FLAG_NAN
+FAR: int = lib.ER_FLAG_RANGE
+
+
 class Decision(NamedTuple):
     """The answer to one window.
 
@@ -34,7 +38,8 @@ class Decision(NamedTuple):
         label: After the policy; -1 = abstain.
         vote: Of this window alone, after its threshold; -1 = abstain.
         margin: Best score minus the second, 0..
-        flags: 1: a feature was NaN (the model was not asked) or a score was not finite.
+        flags: `NAN`: a feature was NaN (the model was not asked) or a score was not finite. `FAR`: a feature is 16
+            scales or more off its centre. `FILLED`, `RESET`: as of a walk.
     """
 
     window: int

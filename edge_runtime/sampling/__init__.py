@@ -1,6 +1,6 @@
 """What is kept of the decisions: at most k records a period, each with the probability that it was kept."""
 
-from edge_runtime.sampling.sampler import Sampled, Sampler
+from edge_runtime.sampling.sampler import APART, Sampled, Sampler
 from edge_runtime.sampling.weight import weigh
 
-__all__ = ["Sampled", "Sampler", "weigh"]
+__all__ = ["APART", "Sampled", "Sampler", "weigh"]

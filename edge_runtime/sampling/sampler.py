@@ -1,5 +1,8 @@
 """The sampler: priority sampling of the decisions of one period in the memory of k of them.
 
+What is worth keeping for what it is (a fault, a value out of range) is kept apart, with certainty, the first of them
+in a period; what comes after those is drawn as any other, so totals stay unbiased.
+
 One rule: a window's random number is a hash of (stream, window), so a window that is made again after a crash
 is chosen again, and every record says with which probability it was kept.
 
@@ -10,6 +13,7 @@ priority q = w/u with u uniform on (0, 1]; the k highest are kept; tau is the ne
 from __future__ import annotations
 
 import heapq
+import math
 import struct
 from array import array
 from collections.abc import Iterable
@@ -20,6 +24,8 @@ from edge_runtime.errors import ContractError
 from edge_runtime.lean import Any, dataclass
 from edge_runtime.sampling.weight import weigh
 
+APART = 8  # kept for what they are, of a period at most
+_CERTAIN = math.inf  # the priority of those
 _HEAD = struct.Struct("<4sIQIIqdI")  # magic, k, epoch, stream hash, classes, period, tau, items
 _ITEM = struct.Struct("<ddQqiiBIII")  # `_Item` up to latency_us, then two lengths
 _MAGIC = b"elS1"
@@ -83,6 +89,7 @@ class Sampler:
         self._k, self._epoch, self._stream = k, epoch, stream
         self._seen = [0] * (n_labels + 1)  # decisions by label, abstain last
         self._heap: list[_Item] = []
+        self._apart: list[_Item] = []
         self._tau = 0.0
         self._period = -1
 
@@ -97,17 +104,25 @@ class Sampler:
         latency_us: int,
         features: memoryview[Any],
         scores: memoryview[Any],
+        apart: int | None = None,
     ) -> None:
-        """Weigh a decision and copy it if its priority is among the k highest so far."""
+        """Weigh a decision and copy it if its priority is among the k highest so far.
+
+        `apart` is the reason why it is kept with certainty, while there is room for it.
+        """
         total = sum(self._seen)
         of_label = self._seen[label]  # -1, abstain, is the last
         weight, reason = weigh(margin, n_of_label=of_label, n_total=total, n_classes=len(self._seen))
         self._seen[label] += 1
+        latency_us = min(max(0, latency_us), MAX_LATENCY_US)
+        if apart is not None and len(self._apart) < APART:
+            told = (_CERTAIN, weight, window, time_ms, label, vote, apart, latency_us)
+            self._apart.append(_Item((*told, _float32(features), _float32(scores))))
+            return
         priority = weight / draw(self._stream, window)
         if len(self._heap) == self._k and priority <= self._heap[0][0]:
             self._tau = max(self._tau, priority)
             return
-        latency_us = min(max(0, latency_us), MAX_LATENCY_US)
         numbers = (priority, weight, window, time_ms, label, vote, reason, latency_us)
         kept = _Item((*numbers, _float32(features), _float32(scores)))
         if len(self._heap) < self._k:
@@ -123,14 +138,15 @@ class Sampler:
         """
         if period <= self._period:
             raise ValueError(f"period {period}: {self._period} was already finished")
-        out = [self._sampled(item) for item in sorted(self._heap, key=lambda item: item[2])]
-        self._period, self._tau, self._heap = period, 0.0, []
+        kept = sorted((*self._heap, *self._apart), key=lambda item: item[2])
+        out = [self._sampled(item) for item in kept]
+        self._period, self._tau, self._heap, self._apart = period, 0.0, [], []
         self._seen = [0] * len(self._seen)
         return out
 
     def _sampled(self, item: _Item) -> Sampled:
-        _, weight, window, time_ms, label, vote, reason, latency_us, features, scores = item
-        probability = min(1.0, weight / self._tau) if self._tau else 1.0
+        priority, weight, window, time_ms, label, vote, reason, latency_us, features, scores = item
+        probability = min(1.0, weight / self._tau) if self._tau and priority < _CERTAIN else 1.0
         return Sampled(
             window=window, time_ms=time_ms, label=label, vote=vote, reason=reason, probability=probability,
             latency_us=latency_us, features=features, scores=scores,
@@ -138,9 +154,10 @@ class Sampler:
 
     def save(self) -> bytes:
         """The whole changing state; `restore` goes on from it and finishes with the same records."""
-        head = _HEAD.pack(*self._shape(), self._period, self._tau, len(self._heap))
+        items = (*self._heap, *self._apart)
+        head = _HEAD.pack(*self._shape(), self._period, self._tau, len(items))
         seen = struct.pack(f"<{len(self._seen)}Q", *self._seen)
-        return b"".join((head, seen, *map(_item_bytes, self._heap)))
+        return b"".join((head, seen, *map(_item_bytes, items)))
 
     def restore(self, data: bytes) -> None:
         """Go on where `save` stood.
@@ -159,10 +176,12 @@ class Sampler:
                     hint=hint,
                 )
             seen = struct.unpack_from(f"<{len(self._seen)}Q", data, _HEAD.size)
-            heap = list(_items(data, at=_HEAD.size + 8 * len(seen), n=n))
+            items = list(_items(data, at=_HEAD.size + 8 * len(seen), n=n))
         except struct.error as error:
             raise ContractError(f"saved sampler: {len(data)} bytes are not whole", hint=hint) from error
-        self._period, self._tau, self._heap, self._seen = period, tau, heap, list(seen)
+        self._period, self._tau, self._seen = period, tau, list(seen)
+        self._heap = [item for item in items if item[0] < _CERTAIN]
+        self._apart = [item for item in items if item[0] == _CERTAIN]
         heapq.heapify(self._heap)
 
     def _shape(self) -> tuple[bytes, int, int, int, int]:

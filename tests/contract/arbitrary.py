@@ -71,7 +71,7 @@ def records(rng: random.Random) -> RecordBatch:
         times_ms=ints(0, SAFE),
         labels=ints(-1, 63),
         votes=ints(-1, 63),
-        reasons=ints(0, 2),
+        reasons=ints(0, 5),
         probabilities=array("f", [rng.choice((1.0, 2.0**-149, 1 - rng.random())) for _ in range(n)]),
         latencies_us=ints(0, U32),
         features=array("f", [single(rng) for _ in range(n * n_features)]),

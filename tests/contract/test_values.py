@@ -140,7 +140,7 @@ LIMITS: list[tuple[Any, str, Any, str]] = [
     (RECORDS, "labels", (0, 1, 64), "records.labels: want ints -1..63, got 64"),
     (RECORDS, "labels", (0, 1, True), "records.labels: want ints -1..63, got True"),
     (RECORDS, "votes", (0, 1, -2), "records.votes: want ints -1..63, got -2"),
-    (RECORDS, "reasons", (0, 1, 3), "records.reasons: want ints 0..2, got 3"),
+    (RECORDS, "reasons", (0, 1, 6), "records.reasons: want ints 0..5, got 6"),
     (RECORDS, "latencies_us", (0, 1, 2**32), "records.latencies_us: want ints 0..4294967295"),
     (RECORDS, "probabilities", array("f", [1, 1, 0]), "records.probabilities: want above 0 and up to 1, got 0.0"),
     (RECORDS, "probabilities", array("f", [1, 1, 1.5]), "records.probabilities: want above 0 and up to 1, got 1.5"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,15 @@ import pytest
 
 from edge_runtime.contract import cbor
 from edge_runtime.contract.header import Header
+from edge_runtime.contract.packed import read_records
+from edge_runtime.contract.records import FAULT, RANGE
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.contract.traffic import MAX_WINDOWS
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.daemon.decide import Loaded, Runner, load
 from edge_runtime.daemon.period import Period
 from edge_runtime.errors import ContractError
-from edge_runtime.native import Decision
+from edge_runtime.native import FAR, NAN, Decision
 from edge_runtime.spool import Draft
 from tests.daemon.rig import recording, windows_of
 from tests.update.bundles import make_bundle
@@ -156,13 +159,13 @@ def test_a_change_of_sample_k_begins_the_period_anew_and_no_more(config: StreamC
     assert made.windows == windows_of(FRAMES)
 
 
-def period(**more: float) -> Period:
+def period(*, n_features: int = 1, **more: float) -> Period:
     return Period(
         StreamConfig(name="m", source="host", sample_k=1, **more),  # type: ignore[arg-type]
         header=Header(device="d", stream="m", epoch=1, bundle="0" * 64, program="0" * 64),
         clock=0,
         n_labels=2,
-        n_features=1,
+        n_features=n_features,
         hop_s=0.5,
     )
 
@@ -176,6 +179,31 @@ def test_a_period_ends_on_time_whatever_the_clock_does(jump_ms: int) -> None:
         decision = Decision(window=window, label=0, vote=0, margin=1.0, flags=0)
         ended.append(one.observe(decision, loaded.stream, window=window, time_ms=time_ms, latency_ns=1000))
     assert ended.index(True) == 20, "the first window after 10 s"
+
+
+def test_what_no_sensor_should_say_is_kept_whatever_the_draw() -> None:
+    """Of a hundred frames one is no number and one far off all of training; of the other windows one is drawn."""
+    loaded = load(make_bundle(1))
+    one = period(n_features=len(loaded.program.features), period_windows=1000, period_s=0.0)
+    rng = random.Random(1)
+    x = array("f", [rng.gauss(0, 1) for _ in range(100 * len(loaded.program.channels))])
+    x[40 * len(loaded.program.channels)], x[80 * len(loaded.program.channels)] = float("nan"), 1e12
+    at, flags = 0, {}
+    while at < 100:
+        at += loaded.stream.step(x, at, 100 - at)
+        if loaded.stream.status == "decision":
+            decision = loaded.stream.decision
+            flags[decision.window] = decision.flags
+            one.observe(decision, loaded.stream, window=decision.window, time_ms=0, latency_ns=1000)
+    records = [read_records(draft.encode(1)) for draft in one.finish(loaded.stream) if draft.kind == "rec"]
+    told = {w: (r, p) for b in records for w, r, p in zip(b.windows, b.reasons, b.probabilities, strict=True)}
+    for flag, why in ((NAN, FAULT), (FAR, RANGE)):
+        windows = [window for window, given in flags.items() if given & flag]
+        assert len(windows) in range(1, 5)
+        assert {told[window] for window in windows} == {(why, 1.0)}
+    drawn = [p for why, p in told.values() if why not in {FAULT, RANGE}]
+    assert len(drawn) == 1
+    assert drawn[0] < 0.3
 
 
 def test_a_period_never_outgrows_the_counters_of_the_core() -> None:

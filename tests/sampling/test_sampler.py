@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_runtime.contract.records import FAULT
 from edge_runtime.errors import ContractError
-from edge_runtime.sampling import Sampled, Sampler, weigh
+from edge_runtime.sampling import APART, Sampled, Sampler, weigh
 
 FEATURES = memoryview(array("f", [1.5, -2.0]))
 SCORES = memoryview(array("d", [0.75, 0.25]))
@@ -25,12 +26,19 @@ def label_of(window: int) -> int:
     return (window % 7 == 0) + (window % 50 == 0)
 
 
-def offer(sampler: Sampler, window: int, *, label: int | None = None, margin: float | None = None) -> None:
+def is_hard(window: int) -> bool:
+    """The model is unsure of it."""
+    return window * 37 % 101 < 30
+
+
+def offer(
+    sampler: Sampler, window: int, *, label: int | None = None, margin: float | None = None, apart: int | None = None
+) -> None:
     label = label_of(window) if label is None else label
     margin = (window * 37 % 101) / 101 if margin is None else margin
     sampler.offer(
         window, label, vote=label, margin=margin, time_ms=1000 * window, latency_us=12,
-        features=FEATURES, scores=SCORES,
+        features=FEATURES, scores=SCORES, apart=apart,
     )  # fmt: skip
 
 
@@ -48,17 +56,28 @@ def test_few_windows_are_all_kept_with_certainty() -> None:
     assert kept[0].scores == array("f", [0.75, 0.25]).tobytes()
 
 
-def test_horvitz_thompson_totals_are_unbiased() -> None:
-    n, k, draws = 300, 20, 600
+def test_horvitz_thompson_totals_are_unbiased_and_those_without_weights_are_not() -> None:
+    """Faults are kept apart, more of them than there is room for; 3,000 seeds."""
+    n, k, draws = 120, 12, 3000
     truth = {
         "windows": n,
         "label 1": sum(label_of(window) == 1 for window in range(n)),
         "value": sum(window % 13 for window in range(n)),
     }
+    truth["faults"] = len(range(3, n, 10))
     estimates: dict[str, list[float]] = {name: [] for name in truth}
+    shares: list[float] = []
     for seed in range(draws):
-        kept = run(make(k, stream=f"s{seed}"), range(n))
-        assert len(kept) == k
+        sampler = make(k, stream=f"s{seed}")
+        for window in range(n):
+            offer(sampler, window, apart=FAULT if window % 10 == 3 else None)
+        kept = sampler.finish(0)
+        apart = [r.window for r in kept if r.reason == FAULT]
+        assert apart == [*range(3, 10 * APART, 10)]
+        assert len(kept) == k + APART
+        assert all(r.probability == 1.0 for r in kept if r.reason == FAULT)
+        estimates["faults"].append(sum(1 / r.probability for r in kept if r.window % 10 == 3))
+        shares.append(sum(is_hard(r.window) for r in kept) / len(kept))
         estimates["windows"].append(sum(1 / r.probability for r in kept))
         estimates["label 1"].append(sum(1 / r.probability for r in kept if r.label == 1))
         estimates["value"].append(sum(r.window % 13 / r.probability for r in kept))
@@ -67,6 +86,9 @@ def test_horvitz_thompson_totals_are_unbiased() -> None:
         error = math.sqrt(sum((x - mean) ** 2 for x in estimates[name]) / (draws - 1) / draws)
         assert abs(mean - want) <= 3 * error, f"{name}: {mean:.2f} is not {want} +- {3 * error:.2f}"
         assert error < 0.05 * want, f"{name}: the test could not tell a bias of 15 %"
+    mean = sum(shares) / draws
+    error = math.sqrt(sum((x - mean) ** 2 for x in shares) / (draws - 1) / draws)
+    assert mean - sum(map(is_hard, range(n))) / n > 20 * error, "without weights the hard look more than they are"
 
 
 def test_hard_and_rare_windows_come_first() -> None:
@@ -92,14 +114,15 @@ def test_a_weight_has_a_floor_and_a_cap(margin: float, of_label: int, more: int,
 
 @given(cut=st.integers(0, 120), k=st.integers(1, 12))
 def test_a_restart_inside_a_period_gives_the_same_records(cut: int, k: int) -> None:
-    straight, first = make(k), make(k)
+    straight, first, second = make(k), make(k), make(k)
+    for window in range(120):
+        offer(straight, window, apart=FAULT if window % 9 == 4 else None)
     for window in range(cut):
-        offer(first, window)
-    second = make(k)
+        offer(first, window, apart=FAULT if window % 9 == 4 else None)
     second.restore(first.save())
     for window in range(cut, 120):
-        offer(second, window)
-    assert second.finish(0) == run(straight, range(120))
+        offer(second, window, apart=FAULT if window % 9 == 4 else None)
+    assert second.finish(0) == straight.finish(0)
     assert run(second, range(120, 200), 1) == run(straight, range(120, 200), 1)
 
 
