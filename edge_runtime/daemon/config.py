@@ -65,6 +65,8 @@ class BudgetConfig:
         bundle_bytes: the largest bundle that is fetched [bytes].
         latency_us: the longest a decision may take at the 99th percentile [µs]; 0 is no limit.
         record_bytes_day: telemetry a day [bytes]; 0 is no limit.
+        rec_bytes_day, sum_bytes_day, ev_bytes_day: what records, summaries and events may take in a day [bytes]; the
+            rest is dropped and named by a gap event. 0 is no limit.
     """
 
     memory_bytes: int = 256 << 20
@@ -72,6 +74,9 @@ class BudgetConfig:
     bundle_bytes: int = 8 << 20
     latency_us: int = 0
     record_bytes_day: int = 0
+    rec_bytes_day: int = 0
+    sum_bytes_day: int = 0
+    ev_bytes_day: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +141,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "budget.bundle_bytes": (4 << 10, 1 << 32),
     "budget.latency_us": (0, 10**9),
     "budget.record_bytes_day": (0, 1 << 40),
+    "budget.rec_bytes_day": (0, 1 << 40),
+    "budget.sum_bytes_day": (0, 1 << 40),
+    "budget.ev_bytes_day": (0, 1 << 40),
     "stream.speed": (0, 1e6),
     "stream.period_windows": (1, 1 << 22),
     "stream.period_s": (0, 10**7),

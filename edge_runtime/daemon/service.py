@@ -28,7 +28,7 @@ from edge_runtime.errors import ContractError, EdgeloopError, TransportError, Tr
 from edge_runtime.lean import TYPE_CHECKING, dataclass, items_of, replace
 from edge_runtime.native import fpu_check, one_heap, trim
 from edge_runtime.sources import may_wait, short_name
-from edge_runtime.spool import Draft, Gap, Spool, SpoolWorker
+from edge_runtime.spool import KINDS, Draft, Gap, Spool, SpoolWorker
 from edge_runtime.transport import Courier, Endpoint, Letter, LinkThread, MqttLink, Tls
 from edge_runtime.transport.link import client_id
 from edge_runtime.update import Result, Trust, Updater, slots
@@ -65,7 +65,12 @@ class Daemon:
         self._inbox: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
         self._slots: dict[str, Slot] = {}
         self._worker = SpoolWorker(
-            lambda: Spool.open(config.state_dir / "spool.db", max_bytes=config.budget.spool_bytes, gap=self._gap),
+            lambda: Spool.open(
+                config.state_dir / "spool.db",
+                max_bytes=config.budget.spool_bytes,
+                gap=self._gap,
+                bytes_day={kind: getattr(config.budget, f"{kind}_bytes_day") for kind in KINDS},
+            ),
             commit_interval_s=min(1.0, *(s.commit_s for s in config.streams)),
         )
         self._link: LinkThread | None = None

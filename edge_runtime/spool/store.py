@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
+from edge_runtime.spool.allowance import full
 from edge_runtime.spool.files import PAGE_BYTES, Mark, open_database, read_meta, refuse_newer, unusable
 from edge_runtime.spool.lives import epoch_of, lives_of
 from edge_runtime.spool.lives import write as write_lives
@@ -34,7 +35,16 @@ class Spool:
         set_aside: Where `open` put a file that it could not trust, else None.
     """
 
-    def __init__(self, db: sqlite3.Connection, path: Path, *, mark: Mark, max_bytes: int, gap: EncodeGap) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        path: Path,
+        *,
+        mark: Mark,
+        max_bytes: int,
+        gap: EncodeGap,
+        bytes_day: Mapping[str, int],
+    ) -> None:
         self._db, self._path, self._mark, self._encode_gap = db, path, mark, gap
         epoch, self._next_seq = read_meta(db)
         self._lives, self._is_new_life = lives_of(db, mark, epoch=epoch, next_seq=self._next_seq)
@@ -45,12 +55,13 @@ class Spool:
         self._room_bytes = max_bytes - log_bytes
         db.execute(f"PRAGMA wal_autocheckpoint={min(1000, log_bytes // 2 // PAGE_BYTES)}")
         db.execute(f"PRAGMA journal_size_limit={log_bytes}")
+        self._allowance = full(bytes_day)
         self._dropped_rows = 0
         # Gap batches that nobody has read yet, by kind: these may grow in place. Not known after a start.
         self._unread_gaps: dict[str, tuple[int, Gap]] = {}
 
     @classmethod
-    def open(cls, path: Path, *, max_bytes: int, gap: EncodeGap) -> Spool:
+    def open(cls, path: Path, *, max_bytes: int, gap: EncodeGap, bytes_day: Mapping[str, int] | None = None) -> Spool:
         """The spool at `path`, made where there is none; a file that cannot be trusted is set aside.
 
         Args:
@@ -58,6 +69,8 @@ class Spool:
             max_bytes: Limit of database and log together [bytes], 256 KiB or more; a commit may pass it by
                 its own size until the log is emptied.
             gap: Encodes the event that names what a full spool gave up.
+            bytes_day: What each kind may take in a day; a batch over it is given up, and named as any other. 0 and a
+                kind that is missing have no limit.
 
         Raises:
             ContractError: The file's schema is newer; it was not touched.
@@ -76,7 +89,7 @@ class Spool:
         except BaseException:
             mark.close()
             raise
-        spool = cls(db, path, mark=mark, max_bytes=max_bytes, gap=gap)
+        spool = cls(db, path, mark=mark, max_bytes=max_bytes, gap=gap, bytes_day=bytes_day or {})
         spool.set_aside = aside
         return spool
 
@@ -99,12 +112,15 @@ class Spool:
     def commit(self, drafts: Sequence[Draft], *, checkpoints: Mapping[str, bytes] | None = None, now_ms: int) -> None:
         """Seal the drafts in order and keep them with the checkpoints: at return all is on disk, or none."""
         gaps: dict[str, Gap] = {}
+        allowance = self._allowance.at(now_ms)
         with self._transaction():
             seq = self._next_seq
             for draft in drafts:
                 payload = draft.encode(seq)
                 last = seq + draft.rows - 1
-                if self._make_room(len(payload), gaps):
+                less = allowance.less(draft.kind, len(payload))
+                if less is not None and self._make_room(len(payload), gaps):
+                    allowance = less
                     self._insert((seq, last, draft.kind, draft.stream, now_ms, payload))
                 else:
                     _note(gaps, Gap(kind=draft.kind, first_seq=seq, last_seq=last, rows=draft.rows))
@@ -115,6 +131,7 @@ class Spool:
             if self._is_new_life:
                 write_lives(self._db, self._mark, self._lives)
         self._next_seq, self._unread_gaps, self._is_new_life = seq, unread, False
+        self._allowance = allowance
         self._dropped_rows += sum(gap.rows for gap in gaps.values())
         self._mark.write(self.epoch, seq)
 

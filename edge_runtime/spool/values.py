@@ -51,7 +51,7 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """What was given up for want of room: `rows` rows of `kind`, all inside first_seq..last_seq."""
+    """What was given up for want of room or over its bytes a day: `rows` of `kind`, all inside first_seq..last_seq."""
 
     kind: str
     first_seq: int
@@ -77,7 +77,7 @@ class Stats:
         rows: In those batches.
         payload_bytes: Of those batches.
         file_bytes: Database and write-ahead log on disk.
-        dropped_rows: Given up for want of room since the start.
+        dropped_rows: Given up for want of room, or over their bytes a day, since the start.
         last_seq: Of the newest batch ever sealed in this epoch, 0 if none.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edge_runtime.spool import Draft, Gap, Sealed, Spool
@@ -30,8 +30,8 @@ def draft(rows: int = 4, *, kind: str = "rec", size: int = 200) -> Draft:
     return Draft(kind=kind, stream="" if kind == "ev" else "s", rows=rows, encode=encode)
 
 
-def open_spool(path: Path, *, max_bytes: int = ROOM) -> Spool:
-    return Spool.open(path, max_bytes=max_bytes, gap=gap_bytes)
+def open_spool(path: Path, *, max_bytes: int = ROOM, bytes_day: Mapping[str, int] | None = None) -> Spool:
+    return Spool.open(path, max_bytes=max_bytes, gap=gap_bytes, bytes_day=bytes_day)
 
 
 def until(claim: Callable[[], bool], timeout_s: float = 10.0) -> bool:
