@@ -60,7 +60,7 @@ PLANTED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("documents.mjs", "d.window + most(d.windows) <= I63", "true", "records"),
     ("documents.mjs", "need(v[name].length === 1 || ", "need(", "packed"),
     ("documents.mjs", "(d.step_us * ahead) / 1000n", "0n", "packed"),  # times of the first row
-    ("documents.mjs", "row.vote >= -1 && row.vote <= 63", "true", "packed"),
+    ("documents.mjs", "row.vote >= -1 && row.vote <= 63", "true", "spelled"),
     ("documents.mjs", "sum(own) === n", "true", "summary"),
     ("documents.mjs", "low <= d.last[i]", "true", "ack"),
     ("documents.mjs", 'Math.fround(x) === x, "a number exact', 'true, "a number exact', "golden"),
