@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cloud_trainer.export import steps as op
+from cloud_trainer.export.erm_paired import paired_trees
 from cloud_trainer.export.erm_small import small_trees
-from cloud_trainer.export.trees import F64, Tree
+from cloud_trainer.export.trees import Tree, leaf_table
 from edge_runtime.errors import ContractError
 
 _HEAD: Final = struct.Struct("<4sHHIIIIQQ")
@@ -32,7 +33,7 @@ ACTIVATIONS: Final = {"identity": 0, "relu": 1, "tanh": 2, "logistic": 3}
 DISTANCES: Final = {"square": 0, "root": 1, "minus root": 2, "minus square": 3}
 OF_NOTHING: Final = {"equal": 0, "kept": 2}
 Body = tuple[int, bytes]
-Layout = Literal["fast", "small"]
+Layout = Literal["fast", "small", "first"]
 
 
 def erm_bytes(model: op.Model, layout: Layout = "fast") -> bytes:
@@ -44,8 +45,12 @@ def erm_bytes(model: op.Model, layout: Layout = "fast") -> bytes:
     at = _HEAD.size + _STEP.size * len(model.steps)
     table, sections = [], []
     for step in model.steps:
-        number, body_of = (LAYOUT | LAYOUTS[layout])[type(step.op)]
-        variant, body = body_of(step.op)
+        if isinstance(step.op, op.Trees):
+            number, trees_of = LAYOUTS[layout]
+            variant, body = trees_of(step.op, step.source.n)
+        else:
+            number, body_of = LAYOUT[type(step.op)]
+            variant, body = body_of(step.op)
         table.append(_STEP.pack(number, variant, *step.source, *step.target, 0, at if body else 0, len(body)))
         body = _padded(body)
         sections.append(body)
@@ -94,16 +99,6 @@ def _pick(o: op.Pick) -> Body:
     return 0, _padded(np.array(o.index, "<u4").tobytes())
 
 
-def leaf_table(trees: tuple[Tree, ...]) -> tuple[F64, list[npt.NDArray[np.int64]]]:
-    """(distinct leaf vectors [n, width] in order of first use, index of each tree's leaves in node order)."""
-    seen: dict[bytes, int] = {}
-    indices = []
-    for tree in trees:
-        leaves = np.ascontiguousarray(tree.value[tree.feature < 0], "<f8")
-        indices.append(np.array([seen.setdefault(row.tobytes(), len(seen)) for row in leaves], np.int64))
-    return np.frombuffer(b"".join(seen), "<f8").reshape(len(seen), -1), indices
-
-
 def _trees(o: op.Trees) -> Body:
     if len(o.trees) > _MAX_TREES:
         raise ContractError(f"model.erm: {len(o.trees)} trees are outside 1..{_MAX_TREES}")
@@ -136,7 +131,6 @@ def _nodes(index: int, tree: Tree, leaves: npt.NDArray[np.int64]) -> npt.NDArray
 
 
 LAYOUT: Final[dict[type, tuple[int, Callable[[Any], Body]]]] = {
-    op.Trees: (3000, _trees),
     op.Affine: (3001, _affine),
     op.Dense: (3002, lambda o: (0, _doubles(o.weights, o.bias))),
     op.Dense32: (3003, _dense32),
@@ -154,8 +148,10 @@ LAYOUT: Final[dict[type, tuple[int, Callable[[Any], Body]]]] = {
     op.Pick: (3015, _pick),
 }
 """Operation -> (its number in the format, what makes (variant, constants) of it)."""
-LAYOUTS: Final[dict[Layout, dict[type, tuple[int, Callable[[Any], Body]]]]] = {
-    "fast": {},
-    "small": {op.Trees: (3016, small_trees)},
+LAYOUTS: Final[dict[Layout, tuple[int, Callable[[op.Trees, int], Body]]]] = {
+    "fast": (3017, paired_trees),
+    "small": (3016, lambda o, _: small_trees(o)),
+    "first": (3000, lambda o, _: _trees(o)),
 }
-"""What a layout writes otherwise: `fast` compares floats, `small` ranks; the answers are the same."""
+"""How trees are laid out: `fast` compares floats, `small` ranks; `first` is what devices have from before `fast`. The
+answers are the same."""

@@ -7,8 +7,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from cloud_trainer.export.erm import leaf_table
-from cloud_trainer.export.trees import I64, Ensemble, Tree
+from cloud_trainer.export.trees import I64, Ensemble, Tree, leaf_table
 from edge_runtime.errors import ContractError
 
 _HEAD = struct.Struct("<4sHHIIIIQ")

@@ -1,6 +1,7 @@
 """The layout in which a target gets its trees. One rule: the answers are the same, so bytes alone decide.
 
-`fast` compares floats. `small` compares ranks: fewer bytes, and a search for each feature before the first tree.
+`fast` compares floats, and has both children of a node side by side. `small` compares ranks: fewer bytes, and a
+search for each feature before the first tree.
 """
 
 from __future__ import annotations

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cloud_trainer.export import graph
-from cloud_trainer.export.erm import leaf_table
 from cloud_trainer.export.native_forms import native_form
-from cloud_trainer.export.trees import Ensemble, Tree, affine_of, ensemble
+from cloud_trainer.export.trees import Ensemble, Tree, affine_of, ensemble, leaf_table
 from edge_runtime.errors import ContractError
 
 _EXACT = 1 << 24  # a leaf's number travels as float32, exact up to here

@@ -13,9 +13,8 @@ import numpy as np
 
 from cloud_trainer.export import graph
 from cloud_trainer.export import steps as op
-from cloud_trainer.export.erm import leaf_table
 from cloud_trainer.export.onnx_float import tree_attributes
-from cloud_trainer.export.trees import constant
+from cloud_trainer.export.trees import constant, leaf_table
 from edge_runtime.errors import ContractError
 
 _EXACT: Final = 1 << 24  # a leaf's number travels as float32, exact up to here

@@ -179,6 +179,16 @@ def _boosting(model: Any, scaler: Any) -> Ensemble:
     )
 
 
+def leaf_table(trees: tuple[Tree, ...]) -> tuple[F64, list[npt.NDArray[np.int64]]]:
+    """(distinct leaf vectors [n, width] in order of first use, index of each tree's leaves in node order)."""
+    seen: dict[bytes, int] = {}
+    indices = []
+    for tree in trees:
+        leaves = np.ascontiguousarray(tree.value[tree.feature < 0], "<f8")
+        indices.append(np.array([seen.setdefault(row.tobytes(), len(seen)) for row in leaves], np.int64))
+    return np.frombuffer(b"".join(seen), "<f8").reshape(len(seen), -1), indices
+
+
 def constant(value: npt.ArrayLike) -> Tree:
     """A tree of one leaf [width]."""
     return Tree(

@@ -1,20 +1,22 @@
 """How much each step of a model does for one row: units that a target has counted instructions for. One rule: no time.
 
 Reads `model.erm` (FORMAT.md "model"), which the core has checked. A matrix counts its products; trees count the levels
-that real rows pass, eight trees at a time as the core walks them.
+that real rows pass, as many trees at a time as the core walks.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from edge_runtime.native.model import STEPS
 
 FIRST_STEP: Final = 3000
 IN_FLIGHT: Final = 8
+PAIRED_IN_FLIGHT: Final = 10
 LEAF: Final = 0xFFFF
 NAN_LEFT: Final = 0x8000
 BY_VARIANT: Final = ("dense32", "dense8", "unary", "distance")
@@ -67,9 +69,9 @@ def work_of(model: bytes, rows: Sequence[Row]) -> list[Work]:
 def _of_step(model: bytes, s: _Step, rows: Sequence[Row], n_features: int) -> Work:
     name = STEPS[s.op - FIRST_STEP]
     kind = f"{name} {s.variant}" if name in BY_VARIANT else name
-    if name in {"trees", "trees_small"}:
+    if name in TREES:
         on = [row[s.source : s.source + s.n] for row in rows] if s.source + s.n <= n_features else []
-        return _trees(model, s, on) if name == "trees" else _trees_small(model, s, on)
+        return TREES[name](model, s, on)
     if name in MATRICES:
         return Work(kind, (1.0, s.n, s.m, s.n * s.m))
     if name == "affine":
@@ -109,6 +111,39 @@ def _walked(trees: _Trees, width: int, rows: Sequence[Row], kind: str = "trees")
         min(IN_FLIGHT, n - at) * (max(path[at : at + IN_FLIGHT]) + 1) for path in paths for at in range(0, n, IN_FLIGHT)
     )
     return Work(kind, (1.0, n, visits / len(paths), n * width))
+
+
+def _trees_paired(model: bytes, s: _Step, rows: Sequence[Row]) -> Work:
+    """Units as of `trees`; the last trees walk alone."""
+    n_trees, n_nodes, _, width, flags = _TREES.unpack_from(model, s.at)
+    nodes_at = _even(4 * n_trees) + _even(2 * n_trees)
+    roots, nodes = _placed(model, s.at + _TREES.size + 8 * s.m, n_trees, n_nodes, nodes_at=nodes_at)
+    paths = [[_pairs(nodes, root, row) for root in roots] for row in rows] or [_deepest_pairs(roots, nodes)]
+    groups = [path[at : at + PAIRED_IN_FLIGHT] for path in paths for at in range(0, n_trees, PAIRED_IN_FLIGHT)]
+    visits = sum(
+        len(each) * (max(each) + 1) if len(each) == PAIRED_IN_FLIGHT else sum(each) + len(each) for each in groups
+    )
+    kind = "trees_paired float32" if flags & FLOAT else "trees_paired"
+    return Work(kind, (1.0, n_trees, visits / len(paths), n_trees * width))
+
+
+def _pairs(nodes: Sequence[tuple[float, int, int]], at: int, row: Row) -> int:
+    """Levels that `row` passes; a missing value counts as going right."""
+    level = 0
+    while nodes[at][2]:
+        threshold, feature, away = nodes[at]
+        at += away + (not row[feature] <= threshold)
+        level += 1
+    return level
+
+
+def _deepest_pairs(roots: Sequence[int], nodes: Sequence[tuple[float, int, int]]) -> list[int]:
+    """Of each tree."""
+    levels = [0] * len(nodes)
+    for at, (_, _, away) in enumerate(nodes):
+        if away:
+            levels[at + away] = levels[at + away + 1] = levels[at] + 1
+    return [max(levels[at:end]) for at, end in itertools.pairwise((*roots, len(nodes)))]
 
 
 def _trees_small(model: bytes, s: _Step, rows: Sequence[Row]) -> Work:
@@ -185,3 +220,10 @@ def _deepest(nodes: Sequence[tuple[float, int, int]], root: int, end: int) -> in
 
 def _even(n: int) -> int:
     return (n + 7) // 8 * 8
+
+
+TREES: Final[dict[str, Callable[[bytes, _Step, Sequence[Row]], Work]]] = {
+    "trees": _trees,
+    "trees_small": _trees_small,
+    "trees_paired": _trees_paired,
+}

@@ -171,6 +171,45 @@ static void digest_trees_small(void)
     printf("model.trees_small %016llx\n", (unsigned long long)h);
 }
 
+/* Full trees of three nodes and four leaves. */
+static void model_trees_paired(uint64_t *rng, uint16_t flags)
+{
+    static const uint16_t away[7] = {1, 2, 3, 0, 0, 0, 0};
+    enum { TREES_N = 27, NODES_N = 7 * TREES_N };
+    part_u32(TREES_N), part_u32(NODES_N), part_u32(16), part_u16(3), part_u16(flags);
+    model_numbers(rng, MODEL_M, 1);
+    for (uint32_t t = 0; t < TREES_N; t++) part_u32(7 * t);
+    part_pad();
+    for (uint32_t t = 0; t < TREES_N; t++) part_u16((uint16_t)(t % 3 * 3));
+    part_pad();
+    for (uint32_t i = 0; i < NODES_N; i++) {
+        if (away[i % 7])
+            part_float(rng_unit(rng)), part_u16((uint16_t)rng_below(rng, MODEL_N));
+        else
+            part_u32(rng_below(rng, 16)), part_u16(MODEL_N);
+        part_u16(away[i % 7]);
+    }
+    model_numbers(rng, 48, 1);
+    for (uint32_t i = 0; flags & 1 && i < (NODES_N + 7) / 8; i++) {
+        const uint8_t bits = (uint8_t)rng_next(rng);
+        part_add(&bits, 1);
+    }
+    part_pad();
+}
+
+static void digest_trees_paired(void)
+{
+    uint64_t rng = 3017, h = 0;
+    for (uint16_t flags = 0; flags < 4; flags++) {
+        model_begin();
+        model_trees_paired(&rng, flags);
+        model_step(3017, 0, 0, MODEL_N, MODEL_N, MODEL_M);
+        CHECK(model_end(MODEL_N, MODEL_M, MODEL_N + MODEL_M, MODEL_N, 1) == ER_OK);
+        h = model_hash(h, &rng);
+    }
+    printf("model.trees_paired %016llx\n", (unsigned long long)h);
+}
+
 /* The network that an exporter writes: scale, layers, scores. */
 static void digest_network(void)
 {
@@ -208,4 +247,5 @@ static void digest_model(void)
     digest_step(3015, "pick", 0, 0, MODEL_N, MODEL_M);
     digest_network();
     digest_trees_small();
+    digest_trees_paired();
 }

@@ -3,7 +3,7 @@
 #include "fuzz.h"
 #include "model.h"
 
-enum { FEATURES = 4, KINDS = 16 /* and trees_small */, MOST = 1 << 21 };
+enum { FEATURES = 4, KINDS = 16 /* and trees_small, trees_paired */, MOST = 1 << 21 };
 
 /* Both in blocks of their very size. */
 static void run(const er_model *m, fuzz_bytes b)
@@ -48,6 +48,22 @@ static void trees(fuzz_bytes *b, uint32_t m)
     part_float(fuzz_float(b)), part_u16(fuzz_u8(b) % 2), part_u16(2);
     part_u32(0), part_u16(0xffff), part_u16(0), part_u32(1), part_u16(0xffff), part_u16(0);
     numbers(b, 2, 1);
+}
+
+/* Two trees, of a node with two leaves and of a leaf. */
+static void trees_paired(fuzz_bytes *b, uint32_t n, uint32_t m)
+{
+    const uint16_t flags = fuzz_u8(b) % 4;
+    part_u32(2), part_u32(4), part_u32(2), part_u16(1), part_u16(flags);
+    numbers(b, m, 1);
+    part_u32(0), part_u32(3);
+    for (int t = 0; t < 2; t++) part_u16((uint16_t)(fuzz_u8(b) % m));
+    part_pad();
+    part_float(fuzz_float(b)), part_u16((uint16_t)(fuzz_u8(b) % n)), part_u16(1);
+    for (uint32_t i = 0; i < 3; i++) part_u32(i % 2), part_u16((uint16_t)n), part_u16(0);
+    numbers(b, 2, 1);
+    if (flags & 1) part_u16(fuzz_u8(b) % 16);
+    part_pad();
 }
 
 static void dense8(fuzz_bytes *b, uint32_t n, uint32_t m, uint16_t variant)
@@ -99,7 +115,7 @@ static void trees_small(fuzz_bytes *b, uint32_t m, uint16_t variant)
 static uint32_t step(fuzz_bytes *b, uint32_t written)
 {
     const uint8_t any = fuzz_u8(b);
-    const uint16_t kind = any < 240 ? any % KINDS : KINDS;
+    const uint16_t kind = any < 240 ? any % KINDS : any < 248 ? KINDS : KINDS + 1;
     const uint32_t n = 1 + fuzz_u8(b) % FEATURES, from = fuzz_u8(b) % (written - n + 1);
     const int same = kind == 1 || kind == 4 || kind == 6 || kind == 7 || kind == 9 || kind == 12;
     const uint32_t m = same ? n : kind == 8 ? 2 : kind == 13 || kind == 14 ? 1 : 1 + fuzz_u8(b) % 3;
@@ -136,6 +152,7 @@ static uint32_t step(fuzz_bytes *b, uint32_t written)
         part_pad();
         break;
     case KINDS: variant = fuzz_u8(b) % 3, trees_small(b, m, variant); break;
+    case KINDS + 1: trees_paired(b, n, m); break;
     default: break;
     }
     model_step(3000 + kind, variant, from, kind == 8 ? 1 : n, written, m);

@@ -28,6 +28,7 @@ STEPS = (
     "vote",
     "pick",
     "trees_small",
+    "trees_paired",
 )
 """Kinds of steps by id, from 3000 on."""
 _FIRST_STEP = 3000
@@ -120,7 +121,7 @@ def _content(data: bytes, view: Any) -> tuple[tuple[str, ...], int]:
         return ("forest",), int(view.shape[0])
     n_trees = 0
     for i, op in enumerate(_ops(data)):
-        if STEPS[op - _FIRST_STEP] in {"trees", "trees_small"}:
+        if STEPS[op - _FIRST_STEP].startswith("trees"):
             at = _STEP.unpack_from(data, _HEADER.size + i * _STEP.size)[7]
             n_trees += struct.unpack_from("<I", data, at)[0]
     return tuple(STEPS[op - _FIRST_STEP] for op in _ops(data)), n_trees

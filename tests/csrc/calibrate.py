@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from cloud_trainer.export import steps as op
-from cloud_trainer.export.erm import erm_bytes
+from cloud_trainer.export.erm import LAYOUTS, erm_bytes
 from cloud_trainer.export.trees import Tree
 from cloud_trainer.profile import counted
 from cloud_trainer.profile.work import work_of
@@ -169,8 +169,8 @@ def record_cases() -> dict[int, tuple[Program, Program]]:
 
 
 def model_cases() -> list[bytes]:
-    fast = [erm_bytes(_one(what, n, m)) for what, n, m in (*_matrices(), *_vectors(), *_trees())]
-    return fast + [erm_bytes(_one(what, n, m), "small") for what, n, m in _trees()]
+    made = [erm_bytes(_one(what, n, m)) for what, n, m in (*_matrices(), *_vectors())]
+    return made + [erm_bytes(_one(what, n, m), layout) for layout in LAYOUTS for what, n, m in _trees()]
 
 
 def _one(what: op.Op, n: int, m: int) -> op.Model:

@@ -38,6 +38,7 @@ BUGS = [  # (entry, file, right, wrong)
     ("fuzz_row", "er_row_ops.c", "bucket += x >= edges[e]", "bucket += x > edges[e]"),
     ("fuzz_model", "er_model.c", "s->to <= written && ", ""),
     ("fuzz_model", "er_model_small.c", "c >= f->h.n_columns || ", ""),
+    ("fuzz_model", "er_model_paired.c", "at.u.leaf >= f->h.n_leaves || ", ""),
     ("fuzz_forest", "er_model_trees.c", "n.u.leaf >= f->n_leaves || ", ""),
 ]
 

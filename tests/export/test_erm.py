@@ -60,9 +60,9 @@ def test_same_estimator_gives_the_same_bytes(name: str) -> None:
 
 
 def test_every_operation_has_a_number_and_a_meaning() -> None:
-    assert set(LAYOUT) == set(MEANING)
-    assert sorted(number for number, _ in LAYOUT.values()) == list(range(3000, 3016))
-    assert {number for layout in LAYOUTS.values() for number, _ in layout.values()} == {3016}
+    assert {*LAYOUT, op.Trees} == set(MEANING)
+    numbers = [number for number, _ in (*LAYOUT.values(), *LAYOUTS.values())]
+    assert sorted(numbers) == list(range(3000, 3018))
 
 
 def test_a_trees_section_is_as_the_format_says() -> None:
@@ -77,7 +77,11 @@ def test_a_trees_section_is_as_the_format_says() -> None:
     model = one_step(trees, 2, 3)
     want = struct.pack("<IIIHH", 2, 6, 2, 1, 1) + struct.pack("<3d", 1, 2, 3) + struct.pack("<2I2H4x", 0, 3, 0, 2)
     nodes = struct.pack("<fHH", 0.5, 0x8001, 2) + struct.pack("<IHH", 0, 0xFFFF, 0) + struct.pack("<IHH", 1, 0xFFFF, 0)
-    assert constants(erm_bytes(model)) == want + 2 * nodes + struct.pack("<2d", 7, 9)
+    assert constants(erm_bytes(model, "first")) == want + 2 * nodes + struct.pack("<2d", 7, 9)
+    # both children side by side; a leaf asks for value 2, which is none of the row's
+    nodes = struct.pack("<fHH", 0.5, 1, 1) + struct.pack("<IHH", 0, 2, 0) + struct.pack("<IHH", 1, 2, 0)
+    bits = bytes([0b001001, 0, 0, 0, 0, 0, 0, 0])
+    assert constants(erm_bytes(model)) == want + 2 * nodes + struct.pack("<2d", 7, 9) + bits
     rows = np.array([[0, 0.5], [0, 0.6], [0, np.nan]], np.float32)
     assert interpret(model, rows).tolist() == [[8, 2, 10], [10, 2, 12], [8, 2, 10]]
 
@@ -125,4 +129,5 @@ def test_a_right_child_too_far_away_is_refused_by_name() -> None:
     )
     trees = op.Trees(trees=(chain,), column=(0,), base=np.zeros(1))
     with pytest.raises(ContractError, match="tree 0, node 0: the right child is 131076 nodes away, at most 65535"):
-        erm_bytes(one_step(trees, 1, 1))
+        erm_bytes(one_step(trees, 1, 1), "first")
+    assert erm_bytes(one_step(trees, 1, 1))  # a chain is near everywhere where pairs follow each other

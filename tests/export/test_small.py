@@ -1,4 +1,4 @@
-"""The small layout of trees: the bits of the fast one on every row, in a quarter of the bytes of ONNX."""
+"""The layouts of trees: the same bits on every row; the small one in a quarter of the bytes of ONNX."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, Ra
 
 from cloud_trainer.export import graph
 from cloud_trainer.export import steps as op
-from cloud_trainer.export.erm import erm_bytes
+from cloud_trainer.export.erm import LAYOUTS, erm_bytes
+from cloud_trainer.export.erm_paired import paired_trees
 from cloud_trainer.export.erm_small import in_order, small_trees
 from cloud_trainer.export.layout import laid_out
 from cloud_trainer.export.native_forms import model_of
@@ -51,15 +52,16 @@ def answers(data: bytes, rows: F32) -> bytes:
 
 
 @pytest.mark.parametrize("name", WITH_TREES)
-def test_both_layouts_have_the_same_bits_on_every_row(name: str) -> None:
+def test_all_layouts_have_the_same_bits_on_every_row(name: str) -> None:
     estimator, x = fitted(name)
     model = model_of(estimator)
     rows = hard_rows(model, x)
-    fast, small = erm_bytes(model), erm_bytes(model, "small")
-    assert "trees_small" in native.Model(small).steps
-    assert native.Model(fast).n_trees == native.Model(small).n_trees
-    assert answers(fast, rows) == answers(small, rows)
-    assert erm_bytes(model, "small") == small
+    made = {layout: erm_bytes(model, layout) for layout in LAYOUTS}
+    kinds = {"fast": "trees_paired", "small": "trees_small", "first": "trees"}
+    assert all(kinds[layout] in native.Model(data).steps for layout, data in made.items())
+    assert len({native.Model(data).n_trees for data in made.values()}) == 1
+    assert len({answers(data, rows) for data in made.values()}) == 1
+    assert {layout: erm_bytes(model, layout) for layout in LAYOUTS} == made
 
 
 def noise(n: int) -> tuple[Any, Any]:
@@ -118,6 +120,18 @@ def test_a_section_is_as_the_format_says() -> None:
     want += struct.pack("<2I", 1, 2) + struct.pack("<2H4x", 0, 1)
     want += struct.pack("<BBbb", 0, 1, 0, 0) + struct.pack("<BBbb", 1, 0, -1, 0) + struct.pack("<BBbb4x", 0, 0, 0, 0)
     assert data == want + bytes([1, 0, 0, 0, 0, 0, 0, 0])
+
+
+def test_children_stand_side_by_side_and_two_levels_together() -> None:
+    """A full tree of three levels: the root, its children, theirs left and right, then those of the third level."""
+    full = tree([0, 1, 3, -1, -1, 4, -1, -1, 2, 5, -1, -1, 6, -1, -1], [0.0] * 15, [0] * 15, [False] * 15)
+    full.right[[0, 1, 2, 5, 8, 9, 12]] = [8, 5, 4, 7, 12, 11, 14]
+    full.missing_left[[1, 8]] = True
+    _, data = paired_trees(op.Trees(trees=(full, constant(5.0)), column=(0, 0), base=np.zeros(1)), 9)
+    nodes = list(struct.iter_unpack("<IHH", data[16 + 8 + 8 + 8 :][: 8 * 16]))
+    assert [node[1] for node in nodes] == [0, 1, 2, 3, 4, 5, 6, *[9] * 9]
+    assert [node[2] for node in nodes] == [1, 2, 3, 4, 5, 6, 7, *[0] * 9]
+    assert data[-8:] == bytes([0b110, 0, 0, 0, 0, 0, 0, 0])
 
 
 def test_nodes_stand_in_order_and_leaves_from_left_to_right() -> None:

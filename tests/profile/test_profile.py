@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
+from cloud_trainer.export import steps as op
+from cloud_trainer.export.erm import erm_bytes
 from cloud_trainer.export.exporter import export
+from cloud_trainer.export.trees import Tree
 from cloud_trainer.profile import profile, profile_file, rates_with, text
 from cloud_trainer.profile.counted import TARGETS
 from cloud_trainer.profile.work import work_of
@@ -162,6 +165,23 @@ def test_the_work_of_a_forest_is_the_levels_that_rows_pass() -> None:
         (1.0, 2, 2 * 2, 2),
     ]
     assert work_of(data, [])[0].units == (1.0, 2, 6, 2)  # no row: the longest paths
+
+
+def test_the_work_of_paired_trees_is_that_of_ten_at_once_and_of_the_rest_alone() -> None:
+    b = op.Builder(2)
+    two, stump = (
+        Tree(
+            feature=np.array(feature), threshold=np.full(len(feature), 0.5, np.float32), right=np.array(right),
+            missing_left=np.zeros(len(feature), np.bool_), value=np.arange(len(feature))[:, None].astype(float),
+        )
+        for feature, right in (([0, 1, -1, -1, -1], [4, 3, 0, 0, 0]), ([0, -1, -1], [2, 0, 0]))
+    )  # fmt: skip
+    trees = op.Trees(trees=(two, *[stump] * 10, two), column=(0,) * 12, base=np.zeros(1))
+    data = erm_bytes(b.model(b.new(trees, b.features, 1), takes_nan=False))
+    assert native.Model(data).steps == ("trees_paired",)
+    # ten at once walk to the deepest of them, the last two each to its own leaf
+    for rows, deepest in (([[0.0, 0.0]], 3), ([[1.0, 0.0]], 2), ([], 3)):
+        assert work_of(data, rows) == [("trees_paired", (1.0, 12, 10 * deepest + 2 + deepest, 12))]
 
 
 def test_more_trees_cost_more(tmp_path: Path) -> None:
