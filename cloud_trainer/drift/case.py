@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +16,17 @@ if TYPE_CHECKING:
     from edge_runtime.contract.baseline import Baseline, Bins
 
 
-def case_of(
-    rule: Rule, baseline: Baseline, told: Sequence[tuple[Track, Verdict]], *, steady_before: Set[tuple[str, str]]
-) -> Case:
-    """What triage looks at: the named streams' periods around the change, and who else shows it.
+Told = tuple[Track, "Verdict"]
+
+
+def cases(
+    rule: Rule, baseline: Baseline, told: Sequence[Told], *, steady_before: Set[tuple[str, str]]
+) -> Iterator[tuple[Case, list[Told]]]:
+    """What triage looks at, and the named streams that it speaks of: the strongest change first.
+
+    A stream that has enough evidence for an alarm of its own and does not show the strongest change is another case,
+    so a sensor that has been sick for a year does not hide that the world moves today. What is too weak to be a case
+    of its own goes with the first that it shows, or with the first.
 
     Args:
         rule: The detector's numbers.
@@ -27,7 +34,23 @@ def case_of(
         told: Every stream's run and verdict, at least one of them drifted.
         steady_before: (device, stream) that ran another bundle before and had not drifted under it.
     """
-    named = sorted((pair for pair in told if pair[1].alarm_period >= 0), key=lambda pair: -pair[1].log_top)
+    left = sorted((pair for pair in told if pair[1].alarm_period >= 0), key=lambda pair: -pair[1].log_top)
+    found: list[tuple[Told, list[Told]]] = []
+    while strong := [pair for pair in left if not found or pair[1].log_top > pair[1].log_alarm]:
+        one, verdict = strong[0]
+        last = place(one, verdict.alarm_period)
+        alike = [pair for pair in left if _shows(rule, pair[0], guilty=one, last=last, from_ms=verdict.from_ms)]
+        found.append((strong[0], [strong[0], *(pair for pair in alike if pair is not strong[0])]))
+        left = [pair for pair in left if not any(pair is other for other in found[-1][1])]
+    found[0][1].extend(left)
+    for _, named in found:
+        yield _case(rule, baseline, told, named, steady_before), named
+
+
+def _case(
+    rule: Rule, baseline: Baseline, told: Sequence[Told], named: Sequence[Told], steady_before: Set[tuple[str, str]]
+) -> Case:
+    """The periods of the `named` around the change of the first of them, and who else shows it."""
     one, verdict = named[0]
     first, last = place(one, verdict.onset_period), place(one, verdict.alarm_period)
     features = baseline.strata[0].features

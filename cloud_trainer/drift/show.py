@@ -17,7 +17,7 @@ BY_E_BH = "named by e-BH at q = .05"
 def show(verdict: Verdict) -> str:
     """Text of one verdict: who, what, since when, and the strongest features."""
     who = f"{verdict.device}/{verdict.stream}" if verdict.device else f"model {verdict.bundle[:12]}"
-    what = f"{verdict.verdict} ({verdict.cause})" if verdict.cause else verdict.verdict
+    what = f"{verdict.verdict} ({', '.join(verdict.causes)})" if verdict.cause else verdict.verdict
     head = (
         f"{who}: {what}, {verdict.periods} periods, {verdict.n_windows} windows, "
         f"log M {verdict.log_top:.1f} of {verdict.log_alarm:.1f}"
@@ -42,8 +42,8 @@ def show(verdict: Verdict) -> str:
         )
         more = len(verdict.evidence) - STREAMS_SHOWN
         lines.append(f"  streams {BY_E_BH}: {shown}{f' and {more} more' if more > 0 else ''}")
-    if verdict.cause in ADVICE and not verdict.device:
-        lines.append(f"  {verdict.cause}: {ADVICE[verdict.cause]}")
+    if not verdict.device:
+        lines += [f"  {cause}: {ADVICE[cause]}" for cause in verdict.causes if cause in ADVICE]
     return "\n".join(lines)
 
 

@@ -1,5 +1,7 @@
 """Triage: what kind of change an alarm speaks of. Pure rules over what the detector saw; the first that holds counts.
 
+Streams that were alarmed by another change than the strongest are another case (`case.cases`), with a cause of its own.
+
 unit change    the strongest features were converted: their ranges are now those of k x + c, of a known pair of units.
 new category   a text or number came that training never saw: a feature that tells the unknown rose from nothing.
 bad release    most streams changed from their first period under this bundle on, and were steady under the one before.

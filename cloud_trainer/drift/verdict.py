@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cloud_trainer.drift import detector, triage
-from cloud_trainer.drift.case import case_of
+from cloud_trainer.drift.case import cases
 from cloud_trainer.drift.detector import Array, Reference, Rule
 from cloud_trainer.drift.periods import Z_STEP, Period
 from cloud_trainer.drift.track import Track, gains, references, track
@@ -52,8 +52,14 @@ class Verdict:
     ongoing: bool
     evidence: tuple[Mapping[str, Any], ...]  # features, strongest first
     cause: str = ""  # what kind of change, where drifted: see `triage`; "season" where only all hours pooled would
+    also: tuple[str, ...] = ()  # what else happens, on other streams; of the model alone
     before: Accuracy | None = None  # expected from the scores before `from_ms`, or of no records: on its test groups
     since: Accuracy | None = None  # from then on
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """All kinds of change, the strongest first."""
+        return (self.cause, *self.also) if self.cause else ()
 
     @property
     def loss(self) -> float:
@@ -106,8 +112,13 @@ def judged(
     verdicts = [_model_verdict(rule, streams, tracks, times=times, log_fleet=log_fleet), *streams]
     if named:
         told = list(zip(tracks, streams, strict=True))
-        cause = triage.cause(case_of(rule, baseline, told, steady_before=steady_before))
-        verdicts = [replace(v, cause=cause) if v.verdict == DRIFTED else v for v in verdicts]
+        causes = [
+            (triage.cause(case), alike) for case, alike in cases(rule, baseline, told, steady_before=steady_before)
+        ]
+        whose = {(v.device, v.stream): cause for cause, alike in causes for _, v in alike}
+        also = tuple(dict.fromkeys(cause for cause, _ in causes if cause != causes[0][0]))
+        verdicts = [replace(v, cause=whose.get((v.device, v.stream), "")) for v in verdicts]
+        verdicts[0] = replace(verdicts[0], cause=causes[0][0], also=also)
     elif _is_season(rule, refs, by_stream):
         verdicts[0] = replace(verdicts[0], cause=triage.SEASON)
     return Judged(verdicts=tuple(verdicts), tracks=tracks, times=tuple(times), log_fleet=log_fleet)

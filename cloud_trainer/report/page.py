@@ -36,9 +36,9 @@ def render(facts: Facts) -> str:
 
 
 def _verdict(facts: Facts, model: Verdict) -> Markup:
-    said = model.verdict + (f": {model.cause}" if model.cause and model.verdict == DRIFTED else "")
-    advice = f"{model.cause}: {ADVICE[model.cause]}" if model.cause in ADVICE else None
-    lines = [*_who(facts, model), *_costs(facts, model), *([advice] if advice else []), *facts.advice]
+    said = model.verdict + (f": {', '.join(model.causes)}" if model.cause and model.verdict == DRIFTED else "")
+    advice = [f"{cause}: {ADVICE[cause]}" for cause in model.causes if cause in ADVICE]
+    lines = [*_who(facts, model), *_costs(facts, model), *advice, *facts.advice]
     return tag(
         "section", tag("p", tag("strong", said)), [tag("p", line) for line in lines],
         class_=f"verdict {model.verdict}", aria_label="verdict",

@@ -140,12 +140,13 @@ def alarm_lines(outcome: Outcome, verdicts: Sequence[Verdict]) -> list[str]:
 
     model, *streams = [v for v in verdicts if v.bundle == outcome.bundle]
     named = {v.device for v in streams if v.verdict == DRIFTED}
-    planted = [f"{len(outcome.sick)} sick sensors"] if outcome.sick else []
+    n = len(outcome.sick)
+    planted = [f"{n} sick sensor{'s' if n > 1 else ''}"] if n else []
     planted += ["the world moves"] if outcome.has_shift else []
-    cause = f" ({model.cause})" if model.cause else ""
+    cause = f" ({', '.join(model.causes)})" if model.cause else ""
     lines = [f"planted: {', '.join(planted) or 'nothing'}; told: {model.verdict}{cause}"]
     if model.verdict == DRIFTED:
         right = len(named) if outcome.has_shift else len(named & set(outcome.sick))
         lines.append(f"  from period {model.onset_period}, alarm at the end of {model.alarm_period}; {len(named)} "
-                     f"devices named, {len(named) - right} of them without a fault")  # fmt: skip
+                     f"device{'s' if len(named) != 1 else ''} named, {len(named) - right} of them without a fault")  # fmt: skip
     return lines

@@ -104,3 +104,19 @@ def told(cause: str, seed: int) -> list[Verdict]:
             series.append(period(x, some, number=number, device=f"d{device}"))
     before = {(f"d{device}", "main") for device in range(DEVICES)} if story.release else set()
     return judge_model(Rule(), baseline(some[:4], some[4:]), series, steady_before=before)
+
+
+def sick_then_moved(seed: int) -> list[Verdict]:
+    """The verdicts on a fleet whose first device has a sick thermometer, before the world moves under all."""
+    rng = np.random.default_rng(seed)
+    some = [bins(x, name) for x, name in zip(values(rng, N_BASE), NAMES, strict=True)]
+    series: list[Period] = []
+    for device in range(DEVICES):
+        for number in range(PERIODS):
+            x = values(rng, WINDOWS)
+            if device == 0 and number >= 10:
+                x[0] = 60.0
+            if number >= 25:
+                x[2] *= 1.4
+            series.append(period(x, some, number=number, device=f"d{device}"))
+    return judge_model(Rule(), baseline(some[:4], some[4:]), series)

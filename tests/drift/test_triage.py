@@ -9,7 +9,7 @@ import pytest
 from cloud_trainer.drift import DRIFTED, STEADY, triage
 from cloud_trainer.drift.show import show
 from cloud_trainer.drift.triage import Case, Row, Stream
-from tests.drift.causes import STORIES, told
+from tests.drift.causes import STORIES, sick_then_moved, told
 
 
 @pytest.mark.parametrize("cause", STORIES)
@@ -20,6 +20,15 @@ def test_the_cause_is_told_of_fleets_to_which_one_thing_happens(cause: str) -> N
         assert {v.cause for v in streams if v.verdict == DRIFTED} == {cause}
         assert {v.cause for v in streams if v.verdict == STEADY} <= {""}
         assert f"drifted ({cause})" in show(model)
+
+
+def test_a_sick_sensor_does_not_hide_that_the_world_moves() -> None:
+    model, sick, *others = sick_then_moved(3)
+    assert model.causes == (triage.SICK_SENSOR, triage.MOVED_WORLD)
+    assert sick.cause == triage.SICK_SENSOR
+    assert {v.cause for v in others if v.verdict == DRIFTED} == {triage.MOVED_WORLD}
+    assert sum(v.verdict == DRIFTED for v in others) > len(others) / 2
+    assert all(triage.ADVICE[cause] in show(model) for cause in model.causes)
 
 
 def test_a_new_fleet_has_no_release_before_to_blame() -> None:

@@ -38,8 +38,8 @@ def test_a_fleet_with_every_fault_arrives_once_and_the_sick_sensor_is_told(tmp_p
     assert outcome.storm
     assert outcome.storm.devices >= 4
     told = "\n".join(alarm_lines(outcome, judge(ws, bundle=outcome.bundle)))
-    assert "planted: 1 sick sensors; told: drifted (sick sensor)" in told
-    assert "1 devices named, 0 of them without a fault" in told
+    assert "planted: 1 sick sensor; told: drifted (sick sensor)" in told
+    assert "1 device named, 0 of them without a fault" in told
 
 
 @pytest.mark.planted
