@@ -147,6 +147,7 @@ def alarm_lines(outcome: Outcome, verdicts: Sequence[Verdict]) -> list[str]:
     lines = [f"planted: {', '.join(planted) or 'nothing'}; told: {model.verdict}{cause}"]
     if model.verdict == DRIFTED:
         right = len(named) if outcome.has_shift else len(named & set(outcome.sick))
-        lines.append(f"  from period {model.onset_period}, alarm at the end of {model.alarm_period}; {len(named)} "
-                     f"device{'s' if len(named) != 1 else ''} named, {len(named) - right} of them without a fault")  # fmt: skip
+        who = f"{len(named)} device{'s' if len(named) != 1 else ''} named"
+        lines.append(f"  from period {model.onset_period}, alarm at the end of {model.alarm_period}; {who}, "
+                     f"{len(named) - right} of them without a fault")  # fmt: skip
     return lines
