@@ -213,6 +213,7 @@ static void digest_stream(void)
         const uint32_t cut = 1 + rng_below(&rng, 50), rest = FRAMES - at;
         if (er_step(s, x + (size_t)at * CHANNELS, cut < rest ? cut : rest, &taken, &d) != ER_OK)
             continue;
+        d.flags &= ~ER_FLAG_RANGE; /* of the counting, not of the decision */
         decisions = fnv(decisions, &d, sizeof d);
         decisions = fnv(decisions, er_stream_features(s), p.n_features * sizeof(float));
         decisions = fnv(decisions, er_stream_scores(s), CLASSES * sizeof(double));

@@ -55,7 +55,7 @@ MUTANTS: Final[tuple[tuple[str, str, str, str], ...]] = (
     (EXPORT + "parity.py", "margin > ROUNDING * rule.unit", "margin > ROUNDING * rule.unit * 99", "test_answers"),
     (EXPORT + "parity.py", "if rule.is_values or form.is_exact:", "if form.is_exact:", "test_answers"),
     (EXPORT + "native_forms/ends.py", 'Unary(function="neg")', 'Unary(function="relu")', "test_answers"),
-    (EXPORT + "rows.py", "if not is_values and any(", "if any(", "test_answers"),
+    (EXPORT + "rows.py", "if not is_values and any(", "if any(", "test_parity"),
     (EXPORT + "trainer.py", "_signed(-np.ravel(", "_signed(np.ravel(", "test_answers"),
     (EXPORT + "exporter.py", '"values" if task_of', '"labels" if task_of', "test_answers"),
     (EXPORT + "runtimes.py", "min(one.version, limits", "max(one.version, limits", "test_runtimes"),

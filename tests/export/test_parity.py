@@ -10,15 +10,16 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cloud_trainer.export import export, graph, models, onnx_float, parity, trees
+from cloud_trainer.export.native_forms import native_form
 from cloud_trainer.export.parity import Form, Rule, check, check_int8
-from cloud_trainer.export.rows import Rows, boundary_rows, margins, threshold_rows, tied_rows
+from cloud_trainer.export.rows import Rows, boundary_rows, margins, parity_rows, threshold_rows, tied_rows
 from cloud_trainer.export.trainer import search_of, trainer_scores
 from edge_runtime.engines import OrtEngine
 from edge_runtime.errors import ContractError
@@ -142,6 +143,13 @@ def test_tied_rows_are_tied() -> None:
     rows = tied_rows(x, search_of(model), rng=RNG(0))
     assert len(rows) >= 50
     assert margins(trainer_scores(model, rows)).max() <= 1e-12
+
+
+def test_values_of_trees_have_no_tied_rows() -> None:
+    x, y = digits()
+    forest = ExtraTreesRegressor(5, random_state=0).fit(x, np.stack([y, x[:, 20]], axis=1))
+    kinds = {rows.kind for rows in parity_rows(x, model=native_form(forest), search=search_of(forest), is_values=True)}
+    assert kinds == {"test", "threshold", "extreme"}
 
 
 def test_boundary_rows_are_close_to_a_boundary() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 from cloud_trainer.ingest import view
 from cloud_trainer.ingest.broker import Broker
 from cloud_trainer.ingest.consumer import Consumer
+from cloud_trainer.ingest.pending import Commit
 from cloud_trainer.workspace import Workspace
 from edge_runtime.contract import topics
 from edge_runtime.spool import Draft, Gap, Spool, SpoolWorker
@@ -47,6 +49,17 @@ def submit(spool: SpoolWorker) -> None:
     spool.flush()
 
 
+class Watching(Consumer):
+    """Says when the device's last word is stored."""
+
+    gone: threading.Event
+
+    def store(self, commit: Commit) -> None:
+        super().store(commit)
+        if any("states" in name for name in commit.tables):
+            self.gone.set()
+
+
 def test_a_device_drains_into_the_store(broker: Broker, ws: Workspace, tmp_path: Path) -> None:
     spool = SpoolWorker(lambda: Spool.open(tmp_path / "spool.db", max_bytes=2**24, gap=gap), commit_interval_s=0.05)
     spool.start()
@@ -62,12 +75,14 @@ def test_a_device_drains_into_the_store(broker: Broker, ws: Workspace, tmp_path:
         link, spool, site=SITE, device=DEVICE, greeting=lambda: [birth], on_desired=lambda _: None, resend_s=1.0
     )
     thread = LinkThread(lambda: (courier, link))
-    consumer = Consumer(ws.tables, broker.host, broker.port, shared=broker.shares, commit_s=0.05)
+    consumer = Watching(ws.tables, broker.host, broker.port, shared=broker.shares, commit_s=0.05)
+    consumer.gone = threading.Event()
     consumer.start()
     thread.start()
     submit(spool)
     assert thread.wait_drained(30)
     thread.stop()
+    assert consumer.gone.wait(30)
     consumer.stop()
     spool.flush()  # the acknowledgements too
     left, made = spool.take(1, 0), spool.last_seq
