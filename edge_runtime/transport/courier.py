@@ -43,7 +43,7 @@ class _Flight:
     letter: Letter
     epoch: int
     last_seq: int
-    sent_at: float  # first, in this session [s of the clock]
+    sent_at: float  # first, over this connection [s of the clock]
     due_at: float  # when to send again [s of the clock]
     tries: int = 1
 

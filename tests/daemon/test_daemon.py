@@ -70,13 +70,19 @@ def test_sigterm_stops_cleanly_and_the_next_start_goes_on(rig: Rig) -> None:
     assert [d["window"] for d in rig.decisions()] == list(range(windows_of(2000)))
 
 
-def test_killed_device_makes_every_record_once(rig: Rig, tmp_path: Path) -> None:
-    """Rows, sequence numbers and bits are those of a device that was never killed."""
-    calm = Rig(tmp_path / "calm")
+def never_stopped(folder: Path) -> Rig:
+    """A device that played the whole recording in one go."""
+    calm = Rig(folder)
     calm.folder.mkdir()
     recording(calm.folder / "run.csv", frames=2000)
     calm.write()
     assert calm.run().returncode == 0
+    return calm
+
+
+def test_killed_device_makes_every_record_once(rig: Rig, tmp_path: Path) -> None:
+    """Rows, sequence numbers and bits are those of a device that was never killed."""
+    calm = never_stopped(tmp_path / "calm")
     rig.write(speed=60.0)
     assert play_with_kills(rig, kills=5, seed=3, wait=time.sleep) == 5
     rows = rig.records()
@@ -89,11 +95,7 @@ def test_killed_device_makes_every_record_once(rig: Rig, tmp_path: Path) -> None
 
 def test_a_state_that_was_copied_goes_on_in_its_period_under_a_new_epoch(rig: Rig, tmp_path: Path) -> None:
     """As of a disk that was put back, and of every start of a machine: nothing of the period is lost or twice."""
-    calm = Rig(tmp_path / "calm")
-    calm.folder.mkdir()
-    recording(calm.folder / "run.csv", frames=2000)
-    calm.write()
-    assert calm.run().returncode == 0
+    calm = never_stopped(tmp_path / "calm")
     rig.write(speed=60.0)
     device = rig.start()
     assert until(lambda: len(rig.decisions()) > 120, 30)  # in the midst of the third period
