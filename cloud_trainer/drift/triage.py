@@ -11,12 +11,11 @@ moved world    most streams do, from some time on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Final
 
+from cloud_trainer.drift.conversion import is_conversion
 from cloud_trainer.drift.periods import Period
 
 UNIT_CHANGE, NEW_CATEGORY, BAD_RELEASE = "unit change", "new category", "bad release"
@@ -31,24 +30,6 @@ ADVICE: Final[Mapping[str, str]] = {
     MOVED_WORLD: "what comes in is not as in training: labels will tell what it costs",
 }
 
-# Factor, and what is added after it. A feature of squares (var, energy) has the factor squared and nothing added.
-CONVERSIONS: Final[Mapping[str, tuple[float, float]]] = {
-    "C to F": (1.8, 32.0),
-    "C to K": (1.0, 273.15),
-    "g to m/s^2": (9.80665, 0.0),
-    "rad to deg": (180 / math.pi, 0.0),
-    "m/s to km/h": (3.6, 0.0),
-    "mph to km/h": (1.609344, 0.0),
-    "inch to cm": (2.54, 0.0),
-    "inch to mm": (25.4, 0.0),
-    "psi to kPa": (6.894757, 0.0),
-    "1/s to 1/min": (60.0, 0.0),
-    "ten": (10.0, 0.0),
-    "hundred": (100.0, 0.0),
-    "thousand": (1000.0, 0.0),
-    "million": (1e6, 0.0),
-}
-SPREAD: Final = 0.4  # of the range of one period's values: how far chance takes it [share of itself]
 STRONGEST: Final = 3
 FEW: Final = 0.5  # share of streams from which on it is the world
 TELLS_UNKNOWN: Final = ("unknown", "ordinal")  # operators whose value a new text or number changes
@@ -100,42 +81,8 @@ def cause(case: Case) -> str:
 
 
 def _is_unit_change(case: Case) -> bool:
-    stream = case.named[0]
-    rows = case.rows[:STRONGEST]
-    return bool(rows) and any(
-        all(_converted(row.index, stream, factor, added) for row in rows) for factor, added in _both_ways()
-    )
-
-
-def _both_ways() -> list[tuple[float, float]]:
-    return [pair for k, c in CONVERSIONS.values() for pair in ((k, c), (1 / k, -c / k))]
-
-
-def _converted(row: int, stream: Stream, factor: float, added: float) -> bool:
-    """The typical least and greatest value of a period are those before, converted."""
-    before, since = _range(row, stream.before), _range(row, stream.since)
-    if before is None or since is None:
-        return False
-    close = SPREAD / math.sqrt(min(len(stream.before), len(stream.since)))
-    return any(_fits(before, since, k, c, close) for k, c in ((factor, added), (factor, 0.0), (factor * factor, 0.0)))
-
-
-def _range(row: int, periods: Sequence[Period]) -> tuple[float, float] | None:
-    """Medians of the least and the greatest value of a period."""
-    known = [p.tallies[row] for p in periods if p.tallies[row].n]
-    if not known:
-        return None
-    low, high = median(t.min for t in known), median(t.max for t in known)
-    return (low, high) if high > low else None
-
-
-def _fits(before: tuple[float, float], since: tuple[float, float], factor: float, added: float, close: float) -> bool:
-    if factor == 1.0 and added == 0.0:
-        return False
-    width = since[1] - since[0]
-    wanted = factor * (before[1] - before[0])
-    middle = factor * (before[0] + before[1]) / 2 + added
-    return abs(math.log(width / wanted)) < close and abs(sum(since) / 2 - middle) < close * width
+    sides = [(stream.before, stream.since) for stream in case.named]
+    return is_conversion([row.index for row in case.rows[:STRONGEST]], sides)
 
 
 def _is_new_category(case: Case) -> bool:

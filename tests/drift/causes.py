@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cloud_trainer.drift import triage
+from cloud_trainer.drift import conversion, triage
 from cloud_trainer.drift.detector import Rule
 from cloud_trainer.drift.periods import Period
 from cloud_trainer.drift.verdict import Verdict, judge_model
@@ -40,7 +40,7 @@ def drawn_sick(rng: np.random.Generator) -> Change:
 
 
 def drawn_conversion(rng: np.random.Generator) -> Change:
-    pairs = [*triage.CONVERSIONS.values()]
+    pairs = [*conversion.CONVERSIONS.values()]
     factor, added = pairs[rng.integers(len(pairs))]
 
     def change(x: Array, _: np.random.Generator) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cloud_trainer.drift import DRIFTED, STEADY, triage
+from cloud_trainer.drift.conversion import CONVERSIONS, is_conversion
+from cloud_trainer.drift.periods import Period
 from cloud_trainer.drift.show import show
 from cloud_trainer.drift.triage import Case, Row, Stream
 from tests.drift.causes import STORIES, sick_then_moved, told
+from tests.drift.world import Array, bins, period
 
 
 @pytest.mark.parametrize("cause", STORIES)
@@ -48,3 +52,25 @@ def test_of_a_single_stream_one_channel_of_several_is_a_sick_sensor() -> None:
     assert triage.cause(replace(case, n_sources=1)) == triage.MOVED_WORLD
     both = (*rows, Row(index=2, name="a,b.correlation", grown=()))
     assert triage.cause(replace(case, rows=both)) == triage.MOVED_WORLD
+
+
+def test_of_three_thermometers_with_their_own_ranges_a_conversion_is_told_and_noise_is_not() -> None:
+    """Also where it comes in the middle of a period, and few periods are there since."""
+    converted = noisy = 0
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        factor, added = list(CONVERSIONS.values())[seed % len(CONVERSIONS)]
+        before = [[rng.normal(20 + 10 * d, 2 + d, (1, 100)) for _ in range(12)] for d in range(3)]
+        since = [[factor * rng.normal(20 + 10 * d, 2 + d, (1, 100)) + added for _ in range(6)] for d in range(3)]
+        for one in since:
+            one[0][:, :50] = (one[0][:, :50] - added) / factor  # the old unit still
+        converted += is_conversion([0], [(_periods(a), _periods(b)) for a, b in zip(before, since, strict=True)])
+        wild = [[x * rng.lognormal(0.5, 0.8, x.shape) for x in one] for one in before]
+        noisy += is_conversion([0], [(_periods(a), _periods(b[:6])) for a, b in zip(before, wild, strict=True)])
+    assert converted >= 49
+    assert noisy <= 1
+
+
+def _periods(values: list[Array]) -> list[Period]:
+    some = [bins(np.linspace(0, 1, 100))]
+    return [period(x, some, number=i) for i, x in enumerate(values)]
