@@ -21,6 +21,7 @@ from typing import Any
 from edge_runtime.errors import ContractError, UsageError
 
 _TRIES = 8
+_AT_ONCE = 1000  # rows
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 _READ = re.compile(r"\b(?:from|join)\s+([a-z][a-z0-9_]*)")
@@ -215,6 +216,18 @@ def fetched(table: Any) -> Any:
     from deltalake import QueryBuilder
 
     return Table.from_arrow(QueryBuilder().register("t", table).execute("select * from t"))
+
+
+def rows(relation: Any) -> Iterator[dict[str, Any]]:
+    """Rows of a DuckDB relation by column name, for what is too much to be Python's numbers all at once."""
+    from arro3.core import RecordBatchReader
+
+    for batch in RecordBatchReader.from_arrow(relation):
+        for at in range(0, batch.num_rows, _AT_ONCE):
+            some = batch.slice(at, min(_AT_ONCE, batch.num_rows - at))
+            names = some.column_names
+            for values in zip(*(some.column(name).to_pylist() for name in names), strict=True):
+                yield dict(zip(names, values, strict=True))
 
 
 def _scan(table: Any) -> str:

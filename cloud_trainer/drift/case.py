@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cloud_trainer.drift.detector import Array, Rule
-from cloud_trainer.drift.track import Track, gains
+from cloud_trainer.drift.periods import counts_of
+from cloud_trainer.drift.track import Learned, Track, gains, learned
 from cloud_trainer.drift.triage import Case, Row, Stream, sources
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def cases(
     while strong := [pair for pair in left if not found or pair[1].log_top > pair[1].log_alarm]:
         one, verdict = strong[0]
         last = place(one, verdict.alarm_period)
-        alike = [pair for pair in left if _shows(rule, pair[0], guilty=one, last=last, from_ms=verdict.from_ms)]
+        by = learned(rule, one, last)
+        alike = [pair for pair in left if _shows(rule, pair[0], by, from_ms=verdict.from_ms)]
         found.append((strong[0], [strong[0], *(pair for pair in alike if pair is not strong[0])]))
         left = [pair for pair in left if not any(pair is other for other in found[-1][1])]
     found[0][1].extend(left)
@@ -56,12 +58,13 @@ def _case(
     features = baseline.strata[0].features
     index = {bins.name: row for row, bins in enumerate(features)}
     moved = [e for e in verdict.evidence if e["feature"] in index]
-    now = np.sum([p.counts(one.refs[0]) for p in one.periods[first : last + 1]], axis=0)
+    by = learned(rule, one, last)
+    now = counts_of(one.periods[first : last + 1], one.width).sum(axis=0)
     return Case(
         rows=tuple(_row(features, index[e["feature"]], now) for e in moved if e["named"] or e is moved[0]),
         named=tuple(_stream(*pair, steady_before) for pair in named),
         n_streams=len(told),
-        n_changed=sum(_shows(rule, track, guilty=one, last=last, from_ms=verdict.from_ms) for track, _ in told),
+        n_changed=sum(_shows(rule, track, by, from_ms=verdict.from_ms) for track, _ in told),
         n_sources=len({source for b in features for source in sources(b.name)}),
     )
 
@@ -85,7 +88,7 @@ def _row(features: Sequence[Bins], row: int, now: Array) -> Row:
     return Row(index=row, name=features[row].name, grown=tuple(grown))
 
 
-def _shows(rule: Rule, one: Track, *, guilty: Track, last: int, from_ms: int) -> bool:
+def _shows(rule: Rule, one: Track, by: Learned, *, from_ms: int) -> bool:
     """A stream's periods since then speak for the change that another stream's bet had learned."""
-    since = np.array([p.end_ms > from_ms for p in one.periods])
-    return bool(gains(rule, one, guilty=guilty, last=last)[since].sum() > 0)
+    since = [p for p in one.periods if p.end_ms > from_ms]
+    return bool(gains(rule, one.refs, since, by).sum() > 0)

@@ -19,6 +19,7 @@ from cloud_trainer.drift.loss import Accuracy, expected
 from cloud_trainer.drift.periods import Period, periods
 from cloud_trainer.drift.verdict import DRIFTED, STEADY, Judged, Verdict, judged
 from cloud_trainer.ingest import view
+from cloud_trainer.tables import rows
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def read_periods(ws: Workspace, *, bundle: str = "") -> list[Period]:
     query = f"""select s.*, b.utc_offset_min from summaries s
         asof left join births b on s.site = b.site and s.device = b.device and s.start_ms >= b.time_ms {where}"""
     relation = view.sql(ws, query, {"bundle": bundle} if bundle else None)
-    return periods(dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall())
+    return periods(rows(relation))
 
 
 def baseline(ws: Workspace, digest: str) -> Baseline:

@@ -20,8 +20,8 @@ import numpy as np
 from cloud_trainer.drift import detector, triage
 from cloud_trainer.drift.case import cases
 from cloud_trainer.drift.detector import Array, Reference, Rule
-from cloud_trainer.drift.periods import Z_STEP, Period
-from cloud_trainer.drift.track import Track, gains, references, track
+from cloud_trainer.drift.periods import Z_STEP, Period, counts_of
+from cloud_trainer.drift.track import Track, gains, learned, reference_of, references, tracks
 from edge_runtime.contract.strata import ALL
 
 if TYPE_CHECKING:
@@ -100,18 +100,18 @@ def judged(
     refs = references(rule, baseline)
     ordered = sorted(series, key=lambda p: (p.device, p.stream, p.start_ms, p.first_window))
     by_stream = [list(group) for _, group in groupby(ordered, key=lambda p: (p.device, p.stream))]
-    tracks = tuple(track(refs, rule, one) for one in by_stream)
-    times, log_fleet = _fleet(tracks)
+    runs = tuple(tracks(refs, rule, by_stream))
+    times, log_fleet = _fleet(runs)
     alarm = _first(log_fleet, np.log(rule.alarm_periods))
-    named = _named(rule, tracks) if alarm >= 0 else set()
+    named = _named(rule, runs) if alarm >= 0 else set()
     bins = (*baseline.strata[0].features, *baseline.strata[0].scores)
     streams = [
         _stream_verdict(rule, bins, t, alarm_ms=times[alarm] if index in named else None)
-        for index, t in enumerate(tracks)
+        for index, t in enumerate(runs)
     ]
-    verdicts = [_model_verdict(rule, streams, tracks, times=times, log_fleet=log_fleet), *streams]
+    verdicts = [_model_verdict(rule, streams, runs, times=times, log_fleet=log_fleet), *streams]
     if named:
-        told = list(zip(tracks, streams, strict=True))
+        told = list(zip(runs, streams, strict=True))
         causes = [
             (triage.cause(case), alike) for case, alike in cases(rule, baseline, told, steady_before=steady_before)
         ]
@@ -121,14 +121,14 @@ def judged(
         verdicts[0] = replace(verdicts[0], cause=causes[0][0], also=also)
     elif _is_season(rule, refs, by_stream):
         verdicts[0] = replace(verdicts[0], cause=triage.SEASON)
-    return Judged(verdicts=tuple(verdicts), tracks=tracks, times=tuple(times), log_fleet=log_fleet)
+    return Judged(verdicts=tuple(verdicts), tracks=runs, times=tuple(times), log_fleet=log_fleet)
 
 
 def _is_season(rule: Rule, refs: Mapping[str, Reference], by_stream: Sequence[Sequence[Period]]) -> bool:
     """Against all hours pooled it would have been an alarm."""
     if len(refs) == 1:
         return False
-    pooled = [track({ALL: refs[ALL]}, rule, one) for one in by_stream]
+    pooled = tracks({ALL: refs[ALL]}, rule, by_stream)
     return _first(_fleet(pooled)[1], np.log(rule.alarm_periods)) >= 0
 
 
@@ -153,7 +153,7 @@ def _first(values: Array, threshold: float) -> int:
 
 def _named(rule: Rule, tracks: Sequence[Track]) -> set[int]:
     """Indices of the streams that carry the alarm."""
-    log_e = np.array([float(detector.log_mean(detector.log_fixed_start(t.states[-1]))) for t in tracks])
+    log_e = np.array([float(detector.log_mean(detector.log_fixed_start(t.state))) for t in tracks])
     most = int(np.argmax([t.log_m.max() for t in tracks]))
     return {*detector.e_bh(log_e, rule.discovery_rate), most}
 
@@ -198,19 +198,19 @@ def _gain(rule: Rule, one: Track, *, last: int) -> Array:
 
     For onset and end only: the bets of the time learn of a change from the first period that has it.
     """
-    return gains(rule, one, guilty=one, last=last)
+    return gains(rule, one.refs, one.periods, learned(rule, one, last))
 
 
 def _evidence(rule: Rule, bins: Sequence[Bins], one: Track, *, first: int, last: int) -> tuple[dict[str, Any], ...]:
     """The features that speak for a change at `last`, strongest first, with the size of the change since `first`."""
     strength = one.log_rows[last]
-    log_start = detector.log_fixed_start(one.states[-1])
+    log_start = detector.log_fixed_start(one.state)
     named = set(detector.e_bh(log_start, rule.discovery_rate))
     counts, expected = since(one, first)
     names = categories(bins, len(one.periods[0].label_counts))
     return tuple(
         {
-            "feature": one.refs[0].names[row], "log_m": round(float(strength[row]), 3),
+            "feature": one.names[row], "log_m": round(float(strength[row]), 3),
             "log_e": round(float(one.log_e[first:, row].sum()), 3), "named": row in named,
             **_shares(names[row], counts[row], expected[row]),
             **(_means(bins[row], row, one.periods[:first], one.periods[first:]) if row < len(bins) else {}),
@@ -222,9 +222,10 @@ def _evidence(rule: Rule, bins: Sequence[Bins], one: Track, *, first: int, last:
 
 def since(one: Track, first: int) -> tuple[Array, Array]:
     """[F, B] windows by category from period `first` on, and the shares that the baseline expects of them."""
-    counts = np.sum([p.counts(ref) for p, ref in zip(one.periods[first:], one.refs[first:], strict=True)], axis=0)
-    weight = np.array([p.n_windows for p in one.periods[first:]], dtype=np.float64)
-    return counts, np.average([ref.p for ref in one.refs[first:]], axis=0, weights=weight)
+    some = one.periods[first:]
+    counts = counts_of(some, one.width).sum(axis=0)
+    weight = np.array([p.n_windows for p in some], dtype=np.float64)
+    return counts, np.average([reference_of(one.refs, p).p for p in some], axis=0, weights=weight)
 
 
 def categories(bins: Sequence[Bins], n_labels: int) -> list[list[str]]:

@@ -9,7 +9,7 @@ feature, then per score, and `counts` holds the rows' bins one after another, `n
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,12 +109,3 @@ def _arrow_column(kind: str, values: Any) -> Any:
     if kind in types:
         return Array(values, type=types[kind]())
     return Array.from_numpy(np.array(values, dtype=np.int64 if kind == "i64" else np.float64))
-
-
-def rows_of(counts: Sequence[int], n_counts: Sequence[int]) -> list[tuple[int, ...]]:
-    """A summary's `counts` cut into its rows."""
-    out, at = [], 0
-    for width in n_counts:
-        out.append(tuple(counts[at : at + width]))
-        at += width
-    return out

@@ -154,7 +154,7 @@ def _moved(one: Judged, bins: Sequence[Bins]) -> list[Moved]:
 def _one_moved(name: str, found: tuple[float, Track, Verdict, bool], streams: int, bins: Sequence[Bins]) -> Moved:
     log_m, track, v, is_named = found
     first = place(track, v.onset_period)
-    row = track.refs[0].names.index(name)
+    row = track.names.index(name)
     counts, expected = since(track, first)
     words = categories(bins, len(track.periods[0].label_counts))[row]
     shares = counts[row] / max(1.0, counts[row].sum())

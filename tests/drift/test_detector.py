@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cloud_trainer.drift import detector
 from cloud_trainer.drift.detector import Array, Reference, Rule, State
+from cloud_trainer.drift.periods import counts_of, lag1_of
 from edge_runtime.contract.baseline import Bins
 from tests.drift import mutants
 from tests.drift.world import World, baseline, bins, period
@@ -152,8 +153,8 @@ def test_autocorrelated_windows_count_for_less() -> None:
         state, top = detector.start(ref, RULE), -np.inf
         for t in range(300):
             one = period(series(60), features, number=t)
-            lag1 = one.lag1() if name == "right" else np.full(6, np.nan)
-            state = detector.step(ref, RULE, state, counts=one.counts(ref), lag1=lag1)
+            lag1 = lag1_of([one])[0] if name == "right" else np.full(6, np.nan)
+            state = detector.step(ref, RULE, state, counts=counts_of([one], ref.p.shape[-1])[0], lag1=lag1)
             top = max(top, float(detector.log_mean(state.log_m)))
         tops[name] = top
     assert tops["right"] < LOG_A < tops["wrong"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm  # type: ignore[import-untyped,unused-ignore]
 
-from cloud_trainer.drift.periods import Period, Tally
+from cloud_trainer.drift.periods import Period, Tallies, Tally
 from edge_runtime.contract.baseline import Baseline, Bins, Stratum
 from edge_runtime.contract.strata import strata_over
 
@@ -80,5 +80,7 @@ def period(values: Array, features: Sequence[Bins], *, number: int, device: str 
         bundle=bundle, device=device, stream=stream, epoch=epoch, period=number, first_window=number * n,
         start_ms=START_MS + PERIOD_MS * number, end_ms=START_MS + PERIOD_MS * (number + 1), n_windows=n,
         strata=strata_over(START_MS + PERIOD_MS * number, START_MS + PERIOD_MS * (number + 1), 0), label_counts=(n, 0),
-        tallies=tuple(tally(x, b.edges, centre=b.centre, scale=b.scale) for x, b in zip(values, features, strict=True)),
+        tallies=Tallies.of_rows([
+            tally(x, b.edges, centre=b.centre, scale=b.scale) for x, b in zip(values, features, strict=True)
+        ]),
     )  # fmt: skip
