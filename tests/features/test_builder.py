@@ -286,7 +286,7 @@ def test_a_file_may_hold_the_program(tmp_path: Path) -> None:
     ("file", "digest"),
     [
         ("cloud_trainer/demo/project.toml", "18a0943017f2c95554ac3bcffbc8f742b7d670b7c4c1fe4f420ed1046754d1e7"),
-        ("cloud_trainer/template.toml", "1f0fff17b0d76f0a37f837e55b87cd8f535f4fdf6f35725645edf7928072174c"),
+        ("cloud_trainer/project/template.toml", "1f0fff17b0d76f0a37f837e55b87cd8f535f4fdf6f35725645edf7928072174c"),
         ("tests/flows/har.toml", "c726c481787defdb583378fbcaf127b9dccfffc64154a5397ca5cd9c51423d5e"),
     ],
 )

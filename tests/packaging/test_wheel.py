@@ -40,7 +40,7 @@ def test_wheel_is_abi3_and_holds_the_core_and_the_demo(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert any(name.endswith("_er.abi3.so") for name in names)
     assert "cloud_trainer/demo/host/takes.csv" in names
-    assert "cloud_trainer/template.toml" in names
+    assert "cloud_trainer/project/template.toml" in names
     assert not [name for name in names if name.startswith("tests/")]
 
 

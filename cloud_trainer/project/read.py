@@ -1,4 +1,4 @@
-"""Project: what `edgeloop.toml` says, as values. One rule: a key that is not known here is refused.
+"""From `edgeloop.toml` to a project. One rule: a key that is not known here is refused.
 
 It reads the one file; whether the data are as it says is the matter of `cloud_trainer.datasets`.
 """
@@ -9,189 +9,37 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cloud_trainer.estimators import DEFAULTS, ESTIMATORS, METRICS, able
-from cloud_trainer.policies import PolicySpec, RetrainPolicy, read_policy, read_retrain
-from cloud_trainer.seasons import SeasonSpec, read_seasons
+from cloud_trainer.policies import read_policy, read_retrain
+from cloud_trainer.project.spec import (
+    RUNTIME,
+    ChannelSpec,
+    Data,
+    Features,
+    FieldSpec,
+    Groups,
+    Index,
+    Intervals,
+    Labels,
+    Project,
+    Split,
+    Train,
+)  # fmt: skip
+from cloud_trainer.seasons import read_seasons
 from cloud_trainer.section import Section, did_you_mean
 from cloud_trainer.task import Task
 from edge_runtime.contract.timing import MAX_GAP, TIME_POLICIES, Timing
 from edge_runtime.errors import UsageError
 from edge_runtime.sources.cells import TIME_UNITS, TimeField
 
-if TYPE_CHECKING:
-    from cloud_trainer.features import FeatureTable
-    from cloud_trainer.training import Run
-    from edge_runtime.contract.manifest import Policy
-    from edge_runtime.contract.program import Program
-
 FILE = "edgeloop.toml"
 BUDGET = ("state_bytes", "model_bytes", "memory_bytes", "latency_us", "record_bytes_day")
 PRECISIONS = ("auto", "float32", "int8")
-RUNTIME = "1.20"  # the oldest onnxruntime of the extra [onnx]
 RESERVED = ("recording", "group", "frame", "label", "time_us")
 _CHANNEL = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _ID = re.compile(r"[a-z0-9-]{1,64}")
-
-Params = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelSpec:
-    """One column of the recordings: value [unit] = raw * scale + offset."""
-
-    name: str
-    column: str
-    unit: str
-    scale: float
-    offset: float
-    every: int = 1
-    taper: str = "none"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldSpec:
-    """One column of records: a "number" or a "text"; an empty cell is a missing value."""
-
-    name: str
-    column: str
-    kind: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
-    """The recordings: whatever `playback` reads, as CSV files with one header line; one file is one recording.
-
-    `time` is the column that says when a frame was taken. Without channels each line is a record of its own, and the
-    lines of one group are one recording.
-    """
-
-    root: Path
-    files: tuple[str, ...]
-    rate_hz: float
-    time: TimeField | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intervals:
-    """A file of labelled intervals, one a line."""
-
-    file: str
-    recording: str
-    start: str
-    end: str
-    label: str
-    first: int
-    end_inclusive: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
-    """A file with one line a recording."""
-
-    file: str
-    file_column: str
-    column: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """Where labels come from: exactly one of `pattern` (of the file name), `column`, `intervals`, `index`, `values`.
-
-    `values` are columns of numbers, each a value to predict; a window has those of its last frame.
-    """
-
-    pattern: str = ""
-    column: str = ""
-    intervals: Intervals | None = None
-    index: Index | None = None
-    names: Mapping[str, str] = field(default_factory=dict)
-    ignore: tuple[str, ...] = ()
-    values: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Groups:
-    """What must not be in training and test at once; with nothing named, each recording is its own group."""
-
-    pattern: str = ""
-    column: str = ""
-    index: Index | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Features:
-    """The feature program, but for its channels: a file, or what to build it from."""
-
-    window_frames: int = 0
-    hop_frames: int = 0
-    list: tuple[str, ...] = ()
-    derived: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
-    timing: Timing = Timing()  # noqa: RUF009 - frozen
-    program: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """Whole groups go to training or to test: those named, or a fraction chosen by the seed."""
-
-    test: tuple[str, ...] = ()
-    test_fraction: float = 0.25
-    seed: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Train:
-    """What is asked, of which estimators, with which parameters, judged by what; `normal` labels are no outliers."""
-
-    task: Task
-    estimators: tuple[str, ...]
-    metric: str
-    seed: int
-    params: Mapping[str, Params]
-    normal: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
-    """A project file, read and checked."""
-
-    path: Path
-    name: str
-    channels: tuple[ChannelSpec, ...]
-    fields: tuple[FieldSpec, ...]
-    data: Data
-    labels: Labels
-    groups: Groups
-    features: Features
-    split: Split
-    train: Train
-    target: Mapping[str, int]
-    policy: PolicySpec
-    seasons: SeasonSpec = SeasonSpec()  # noqa: RUF009 - frozen
-    precision: str = "auto"
-    runtime: str = RUNTIME
-    retrain: RetrainPolicy = RetrainPolicy()  # noqa: RUF009 - frozen
-
-    @property
-    def workspace(self) -> Path:
-        """The workspace where none is named: beside the project file."""
-        from cloud_trainer.workspace import DEFAULT
-
-        return self.path.parent / DEFAULT
-
-    def program(self) -> Program:
-        """The feature program that the project declares.
-
-        Raises:
-            UsageError: A feature of `features.list` is none, or `features.program` names no program for these channels.
-        """
-        from cloud_trainer.definition import program_of
-
-        return program_of(self)
 
 
 def load(path: Path | str = FILE) -> Project:
@@ -486,43 +334,3 @@ def _train(section: Section, *, has_values: bool) -> Train:
 
 def _target(section: Section) -> dict[str, int]:
     return {name: section.integer(name, low=1, high=2**53) for name in BUDGET if section.has(name)}
-
-
-def policy_for(project: Project, labels: Sequence[str]) -> Policy:
-    """The decision policy of the manifest for these labels, where its thresholds are written.
-
-    Raises:
-        UsageError: `policy.thresholds` names a label that there is not, or the thresholds are to be chosen.
-    """
-    from edge_runtime.contract.manifest import Policy
-
-    spec = project.policy
-    if spec.is_chosen:
-        raise UsageError(
-            "policy: its thresholds are chosen on a run and its rows", hint="call policy_of(project, run, table)"
-        )
-    if project.train.task == "values" and spec != PolicySpec():
-        raise UsageError(
-            "policy: values are not decided on, they are the answer", hint="take [policy] out of the project file"
-        )
-    for label in spec.thresholds:
-        if label not in labels:
-            raise UsageError(
-                f"policy.thresholds.{label}: there is no such label{did_you_mean(label, labels)}",
-                hint=f"labels: {', '.join(labels)}",
-            )
-    thresholds = [round(spec.thresholds.get(label, spec.threshold) * 1_000_000) for label in labels]
-    return Policy(thresholds_ppm=tuple(thresholds), k=spec.k, n=spec.n, hold_windows=spec.hold_windows)
-
-
-def policy_of(project: Project, run: Run, table: FeatureTable) -> Policy:
-    """The decision policy of a run: as written, or chosen on its validation groups.
-
-    Raises:
-        UsageError: As `policy_for`, and `training.policy.choose`.
-    """
-    if not project.policy.is_chosen:
-        return policy_for(project, run.labels)
-    from cloud_trainer.training.policy import choose
-
-    return choose(project.policy, run, table)
