@@ -41,8 +41,9 @@ def decide(bundle_path: str, spec: str, *, write: Callable[[bytes], object], log
         TransportError: The source is gone. Nobody opens it again.
     """
     bundle = load_bundle(bundle_path, keep=needed)
-    engine, program, digest = open_engine(bundle), program_of(bundle), bundle.digest[:12]
-    stream, manifest = stream_for(bundle, engine, summary=False), bundle.manifest
+    program, manifest, digest = program_of(bundle), bundle.manifest, bundle.digest[:12]
+    engine = open_engine(bundle, program=program)
+    stream = stream_for(bundle, engine, program=program, summary=False)
     log(f"bundle {manifest.name} version {manifest.version} engine {engine.name}: {engine.why}")
     del bundle  # what stands in it for others
     trim()

@@ -11,7 +11,7 @@ import os
 import sys
 
 __all__ = [
-    "TYPE_CHECKING", "Any", "Final", "Literal", "NamedTuple", "NoReturn", "Protocol", "TypeAlias", "TypeVar",
+    "TYPE_CHECKING", "Any", "Final", "Literal", "NamedTuple", "NoReturn", "Protocol", "TypeAlias", "TypeVar", "blake2b",
     "dataclass", "field", "items_of", "replace", "required", "sha256", "uniform",
 ]  # fmt: skip
 
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from dataclasses import dataclass, field
-    from hashlib import sha256
+    from hashlib import blake2b, sha256
     from typing import Any, Final, Literal, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
 
     T = TypeVar("T")
@@ -31,6 +31,10 @@ else:
             from _sha256 import sha256
     except ImportError:  # one that was built to have OpenSSL's alone
         from hashlib import sha256
+    try:
+        from _blake2 import blake2b
+    except ImportError:
+        from hashlib import blake2b
 
     Any = Final = Literal = NoReturn = TypeAlias = None  # of annotations, which nobody evaluates
     Protocol = object
@@ -127,7 +131,13 @@ def _init(self: Any, *values: Any, **given: Any) -> None:
         if self._is_kw_only or len(values) > len(self._given):
             raise TypeError(f"{what}: {len(values)} values without a name")
         given |= zip(self._given, values, strict=False)
-    for name, one in self._given.items():
+    wanted: dict[str, _Field] = self._given
+    if given.keys() == wanted.keys():  # as nearly all are made: nothing to look for
+        wanted = {}
+        for name in given:
+            _set(self, name, given[name])
+        given = {}
+    for name, one in wanted.items():
         if name in given:
             _set(self, name, given.pop(name))
         elif one.factory:

@@ -13,6 +13,7 @@ from edge_runtime.contract.checks import (
     none_left,
     positive,
     real,
+    reals,
     take,
     text,
     unique,
@@ -179,7 +180,7 @@ def _bins(value: object) -> Bins:
         raise wrong(what, "object", value)
     bins = Bins(
         name=take(value, "name", str, what=what),
-        edges=tuple(real(edge, f"{what}.edges") for edge in take(value, "edges", list, what=what, high=MAX_BINS + 1)),
+        edges=reals(take(value, "edges", list, what=what, high=MAX_BINS + 1), f"{what}.edges"),
         counts=tuple(take(value, "counts", list, what=what, high=MAX_BINS + 2)),
         n_nan=take(value, "n_nan", int, what=what),
         centre=take(value, "centre", float, what=what),

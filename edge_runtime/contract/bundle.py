@@ -246,14 +246,16 @@ class Unpacker:
 def _read_member(member: Member, *, is_kept: bool) -> Generator[int, bytes, bytes]:
     if (yield BLOCK) != _header(member.name, member.length):
         raise ContractError(f"bundle: {member.name}: its header is not the one for {member.length} bytes")
-    whole, parts = sha256(), []
+    is_cut, whole, parts = len(member.chunks) > 1, sha256(), []
     for i, want in enumerate(member.chunks):
-        length, chunk = min(CHUNK_BYTES, member.length - i * CHUNK_BYTES), sha256()
+        length = min(CHUNK_BYTES, member.length - i * CHUNK_BYTES)
+        chunk = sha256() if is_cut else whole  # the only one is the whole
         for at in range(0, length, PIECE_BYTES):
             size = min(PIECE_BYTES, length - at)
             part = _unpad((yield _padded(size)), size, member.name)
             chunk.update(part)
-            whole.update(part)
+            if is_cut:
+                whole.update(part)
             if is_kept:
                 parts.append(part)
         if chunk.hexdigest() != want:

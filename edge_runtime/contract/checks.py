@@ -92,6 +92,14 @@ def real(value: object, what: str, *, low: float = -math.inf, high: float = math
     return float(value)
 
 
+def reals(values: Sequence[Any], what: str) -> tuple[float, ...]:
+    """`values`, finite numbers all."""
+    if not (set(map(type, values)) <= {int, float} and all(map(math.isfinite, values))):
+        for value in values:
+            real(value, what)
+    return tuple(map(float, values))
+
+
 def positive(value: object, what: str) -> float:
     """`value`, a finite number above 0."""
     if real(value, what) <= 0:
@@ -103,7 +111,8 @@ def text(value: object, what: str, *, low: int = 1, high: int = 64) -> str:
     """`value`, text of `low`..`high` characters without control characters or lone surrogates."""
     if not isinstance(value, str) or not low <= len(value) <= high:
         raise wrong(what, f"text of {low}..{high} characters", value)
-    if any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in value):
+    is_plain = value.isascii() and value.isprintable()
+    if not is_plain and any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in value):
         raise wrong(what, "text without control characters", value)
     return value
 
@@ -153,8 +162,7 @@ def unique(names: Sequence[str], what: str) -> None:
 def float32s(values: Iterable[float], what: str) -> None:
     """Every value is exact in 32 bits, so that device and trainer compare the same numbers."""
     wanted = list(values)
-    for value in wanted:
-        real(value, what)
+    reals(wanted, what)
     try:
         kept = array("f", wanted).tolist()
     except OverflowError:

@@ -13,6 +13,7 @@ from edge_runtime.contract.checks import (
     one_of,
     positive,
     real,
+    reals,
     take,
     text,
     unique,
@@ -95,8 +96,7 @@ class Filter:
         count(len(self.sources), f"program.filters.{self.name}.sources", low=1, high=MAX_SOURCES)
         integers(self.sources, f"program.filters.{self.name}.sources", high=MAX_CHANNELS + MAX_FILTERS - 1)
         count(len(self.params), f"program.filters.{self.name}.params", high=4)
-        for param in self.params:
-            real(param, f"program.filters.{self.name}.params")
+        reals(self.params, f"program.filters.{self.name}.params")
         text(self.unit, f"program.filters.{self.name}.unit", low=0, high=32)
         one_of(self.taper, f"program.filters.{self.name}.taper", TAPERS)
 
@@ -336,7 +336,7 @@ def _object(value: object, what: str) -> dict[str, Any]:
 
 
 def _params(value: dict[str, Any], what: str, high: int, *, low: int = 0) -> tuple[float, ...]:
-    return tuple(real(p, f"{what}.params") for p in take(value, "params", list, what=what, low=low, high=high))
+    return reals(take(value, "params", list, what=what, low=low, high=high), f"{what}.params")
 
 
 def _words(value: dict[str, Any], what: str) -> tuple[str, ...]:
@@ -347,8 +347,7 @@ def _words(value: dict[str, Any], what: str) -> tuple[str, ...]:
 
 def _check_lists(params: tuple[float, ...], words: tuple[str, ...], what: str) -> None:
     count(len(params), f"{what}.params", high=MAX_PARAMS)
-    for param in params:
-        real(param, f"{what}.params")
+    reals(params, f"{what}.params")
     count(len(words), f"{what}.words", high=MAX_WORDS)
     for word in words:
         text(word, f"{what}.words", low=0, high=256)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_runtime.contract.checks import ident
+from edge_runtime.daemon.toml import plain_toml
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.lean import Any, TypeVar, dataclass, field, replace, required
 from edge_runtime.sources import kind_of, located, short_name
@@ -202,7 +203,10 @@ def load_config(path: Path) -> Config:
 
 
 def _toml(text: str) -> dict[str, Any]:
-    """What *text* says. Its reader is let go again: 0.8 MiB, for one file at the start."""
+    """What *text* says. Where the whole reader is needed for it, that is let go again: 0.8 MiB, for one file."""
+    found = plain_toml(text)
+    if found is not None:
+        return found
     here = set(sys.modules)
     try:
         return _read_toml(text)

@@ -61,9 +61,10 @@ def load(bundle: Bundle) -> Loaded:
     Raises:
         ContractError: a member is malformed, or no engine here can run it.
     """
-    engine = open_engine(bundle)
-    stream = stream_for(bundle, engine)
-    return Loaded(bundle=replace(bundle, members={}), program=program_of(bundle), engine=engine, stream=stream)
+    program = program_of(bundle)
+    engine = open_engine(bundle, program=program)
+    stream = stream_for(bundle, engine, program=program)
+    return Loaded(bundle=replace(bundle, members={}), program=program, engine=engine, stream=stream)
 
 
 class Sink(Protocol):
@@ -115,6 +116,7 @@ class Runner(threading.Thread):
         self.config = config
         self.failure: Exception | None = None
         self.checkpoint = checkpoint
+        self.has_decided = False  # since it was made
         self._loaded = loaded
         self._device, self._epoch = device, epoch
         self._context = context or {}
@@ -292,6 +294,7 @@ class Runner(threading.Thread):
             }
             for sink in self._sinks:
                 sink.emit(line)
+        self.has_decided = True
         if over:
             self._commit(finish=True)
 

@@ -40,6 +40,7 @@ STACK_BYTES = 512 << 10  # a thread's stack counts against RLIMIT_DATA; the defa
 EVENT_WAIT_S = 1.0  # for room in the spool's ring: a playback at full speed keeps it full
 CHILD_DATA_BYTES = 64 << 20  # the least data memory an update child gets, so that it can tell what is wrong
 TRIM_S = 5.0  # between two times that freed memory goes back: what starts, handshakes and summaries took for a moment
+LINK_AFTER_S = 1.0  # at the latest; its 60 ms of imports and handshake would stand before the first decisions
 DRAIN_S = 10.0  # at the end of a recording: how long to wait for the store's last acknowledgement
 
 
@@ -74,6 +75,7 @@ class Daemon:
             commit_interval_s=min(1.0, *(s.commit_s for s in config.streams)),
         )
         self._link: LinkThread | None = None
+        self._link_at: float | None = None  # when its thread starts at the latest; None: it runs
         self._trouble = ""  # of the link, told once
         self._stdout = Stdout()
         self._servers: dict[str, LineServer] = {}
@@ -232,8 +234,7 @@ class Daemon:
             self._event(slot.config.name, "start", fields)
             if slot.runner:
                 slot.runner.start()
-        if self._link:
-            self._link.start()
+        self._link_at = time.monotonic() + LINK_AFTER_S
 
     def _runner(self, slot: Slot, checkpoint: tuple[bytes, Loaded | None] | None) -> Runner:
         return Runner(
@@ -314,14 +315,28 @@ class Daemon:
             self._event("", "memory", items_of(now))
             self._told = now
 
+    def _has_decided(self) -> bool:
+        """Each stream has made a decision of this start, or will make none."""
+        runners = [slot.runner for slot in self._slots.values() if slot.runner]
+        return all(runner.has_decided or not runner.is_alive() for runner in runners)
+
     def _has_ended(self) -> bool:
         return all(slot.runner and not slot.runner.is_alive() for slot in self._slots.values())
+
+    def _start_link(self) -> None:
+        if self._link and self._link_at is not None:
+            self._link.start()
+        self._link_at = None
 
     def _watch_link(self) -> None:
         """Keep the link's thread going; log each new reason why there is no broker, once, and its end."""
         link = self._link
         if link is None:
             return
+        if self._link_at is not None:
+            if not self._has_decided() and time.monotonic() < self._link_at:
+                return
+            self._start_link()
         why = link.watch()
         if why:
             self._event("", "revived", {"part": "link", "reason": why})
@@ -466,6 +481,7 @@ class Daemon:
     def _drain(self) -> None:
         """At the end of the recordings: give the store a moment to acknowledge; what stays is sent next time."""
         self._worker.flush()
+        self._start_link()
         if self._link and not self._link.wait_drained(DRAIN_S):
             self._log("undelivered", batches=self._worker.stats().batches, hint="they stay in the spool")
 

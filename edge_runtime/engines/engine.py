@@ -52,13 +52,17 @@ class NativeEngine:
         return self._model.scores(features)
 
 
-def open_engine(bundle: Bundle) -> Engine:
+def open_engine(bundle: Bundle, *, program: Program | None = None) -> Engine:
     """The engine that the bundle's manifest names, its model loaded.
+
+    Args:
+        bundle: As loaded.
+        program: Its program, where that was read already.
 
     Raises:
         ContractError: The model is malformed or does not fit the program and labels, or onnxruntime is missing.
     """
-    manifest, program = bundle.manifest, program_of(bundle)
+    manifest, program = bundle.manifest, program or program_of(bundle)
     shape, name = (len(program.features), len(manifest.labels)), needed(manifest)[1]
     if manifest.engine == "native":
         engine = NativeEngine(_member(bundle, name))

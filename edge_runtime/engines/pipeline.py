@@ -52,12 +52,13 @@ def load_bundle(
         raise type(why)(f"{source}: {why}", hint=why.hint or "fetch or export the file again") from why
 
 
-def stream_for(bundle: Bundle, engine: Engine, *, summary: bool = True) -> Stream:
+def stream_for(bundle: Bundle, engine: Engine, *, program: Program | None = None, summary: bool = True) -> Stream:
     """A stream at frame 0 with the bundle's program, policy and frozen bins; a native model runs inside it.
 
     Args:
         bundle: As loaded.
         engine: Its engine.
+        program: Its program, where that was read already.
         summary: False: without the bins, so nothing is counted.
 
     Raises:
@@ -67,7 +68,7 @@ def stream_for(bundle: Bundle, engine: Engine, *, summary: bool = True) -> Strea
     if summary:
         stratum = bundle.baseline().strata[0]  # edges are the same in all
         bins = (*stratum.features, *stratum.scores)
-    return native.Stream(program_of(bundle), bundle.manifest.policy, model=engine.model, bins=bins)
+    return native.Stream(program or program_of(bundle), bundle.manifest.policy, model=engine.model, bins=bins)
 
 
 def advance(

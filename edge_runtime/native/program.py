@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edge_runtime.contract.program import MAX_WINDOW, Feature, Filter, Program
 from edge_runtime.errors import ContractError
 from edge_runtime.lean import TYPE_CHECKING, Any
 from edge_runtime.native._er import ffi, lib
-from edge_runtime.native.operators import operators
+from edge_runtime.native.operators import Operator, operators
 from edge_runtime.native.rows import checked_rows
 from edge_runtime.native.status import Floats, floats, fpu_check, memory, text_of
 
@@ -75,17 +75,19 @@ def checked(program: Program) -> tuple[Any, Any]:
 
 
 def _check_calls(program: Program) -> None:
+    table = {op.id: op for op in operators()}
     for each in program.filters:
-        _check_call(f"filter {each.name}", each, ("filter",), len(each.sources))
+        _check_call(table, f"filter {each.name}", each, ("filter",), len(each.sources))
     for feature in program.features:
         kinds = ("row",) if feature.is_row else ("window",)
-        _check_call(f"feature {feature.name}", feature, kinds, 1 + (feature.other is not None))
+        _check_call(table, f"feature {feature.name}", feature, kinds, 1 + (feature.other is not None))
     checked_rows(program)
 
 
-def _check_call(what: str, call: Feature | Filter, kinds: tuple[str, ...], n_sources: int) -> None:
+def _check_call(
+    table: Mapping[int, Operator], what: str, call: Feature | Filter, kinds: tuple[str, ...], n_sources: int
+) -> None:
     """The operator is there, of that kind, and gets as many parameters and sources as it takes."""
-    table = {op.id: op for op in operators()}
     op = table.get(call.op)
     if op is None:
         raise ContractError(

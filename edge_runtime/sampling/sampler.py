@@ -17,11 +17,10 @@ import math
 import struct
 from array import array
 from collections.abc import Iterable
-from hashlib import blake2b
 
 from edge_runtime.contract.records import MAX_LATENCY_US
 from edge_runtime.errors import ContractError
-from edge_runtime.lean import Any, dataclass
+from edge_runtime.lean import Any, blake2b, dataclass
 from edge_runtime.sampling.weight import weigh
 
 APART = 8  # kept for what they are, of a period at most

@@ -10,7 +10,6 @@ large a message may be, a 3.1.1 broker says in its own configuration.
 
 from __future__ import annotations
 
-import socket
 import sys
 import time
 from collections import deque
@@ -257,6 +256,8 @@ class MqttLink:
             self.trouble = self.trouble or f"disconnected: {reason}"
 
         def on_socket_open(_c: Client, _u: object, sock: Any) -> None:
+            import socket
+
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         client.on_connect, client.on_message, client.on_publish = on_connect, on_message, on_publish
