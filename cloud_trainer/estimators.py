@@ -72,7 +72,8 @@ ESTIMATORS: Final[Mapping[str, Kind]] = {
     ),
     "lightgbm": Kind(
         classes=_both("lightgbm", "LGBMClassifier", "LGBMRegressor"),
-        settings={"verbosity": -1, "deterministic": True, "n_jobs": 1},
+        # Columns or rows are a choice that it makes by time, and that moves last bits.
+        settings={"verbosity": -1, "deterministic": True, "force_col_wise": True, "n_jobs": 1},
         extra="lightgbm",
     ),
     "xgboost": Kind(classes=_both("xgboost", "XGBClassifier", "XGBRegressor"), settings={"n_jobs": 1}, extra="xgboost"),

@@ -39,7 +39,8 @@ def make(name: str, params: Mapping[str, object], *, seed: int, task: Task = "la
     estimator = _class(name, kind.classes[task], kind.extra)(**over)
     known = estimator.get_params(deep=False)
     defaults = {**kind.settings, "random_state": seed}
-    estimator.set_params(**{key: value for key, value in defaults.items() if key in known})
+    # LightGBM takes words that it does not list, so of other packages' classes each setting is set.
+    estimator.set_params(**{key: value for key, value in defaults.items() if key in known or kind.extra})
     ours = OURS if members else OURS[:2]
     _check_known(name, params, [*known, *ours])
     own = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items() if key not in ours}

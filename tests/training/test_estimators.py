@@ -92,6 +92,17 @@ def test_a_missing_package_is_named_with_its_extra(name: str, monkeypatch: pytes
     assert missing.value.hint == f"pip install 'edgeloop[{name}]'"
 
 
+@pytest.mark.parametrize("task", ["labels", "values"])
+def test_lightgbm_is_silent_and_lets_no_clock_choose(task: Task, capfd: pytest.CaptureFixture[str]) -> None:
+    """It takes words that `get_params` does not list; left to itself it times rows against columns, and prints."""
+    pytest.importorskip("lightgbm")
+    estimator = zoo.make("lightgbm", {"n_estimators": 2}, seed=1, task=task)
+    assert estimator.get_params() | {"deterministic": True, "force_col_wise": True} == estimator.get_params()
+    x = np.random.default_rng(0).random((200, 3))
+    zoo.fit("lightgbm", estimator, x, (x[:, 0] > 0.5).astype(np.int32))
+    assert capfd.readouterr() == ("", "")
+
+
 class Says:
     """An estimator that predicts what it was given."""
 
