@@ -219,15 +219,28 @@ def fetched(table: Any) -> Any:
 
 
 def rows(relation: Any) -> Iterator[dict[str, Any]]:
-    """Rows of a DuckDB relation by column name, for what is too much to be Python's numbers all at once."""
+    """Rows of a DuckDB relation by column name, lists as numpy arrays, for what is too much as Python's numbers.
+
+    A list that is null is an empty one.
+    """
     from arro3.core import RecordBatchReader
 
     for batch in RecordBatchReader.from_arrow(relation):
         for at in range(0, batch.num_rows, _AT_ONCE):
             some = batch.slice(at, min(_AT_ONCE, batch.num_rows - at))
             names = some.column_names
-            for values in zip(*(some.column(name).to_pylist() for name in names), strict=True):
+            for values in zip(*(_values(some.column(name)) for name in names), strict=True):
                 yield dict(zip(names, values, strict=True))
+
+
+def _values(column: Any) -> Sequence[Any]:
+    import numpy as np
+    from arro3.core import DataType, list_flatten, list_offsets
+
+    if not DataType.is_list(column.type):
+        return list(column.to_pylist())
+    offsets = list_offsets(column).to_numpy()
+    return np.split(list_flatten(column).to_numpy(), offsets[1:-1] - offsets[0])
 
 
 def _scan(table: Any) -> str:

@@ -71,7 +71,7 @@ class Tallies:
         return cls(
             sums=np.array([columns[name] for name in SUMS], dtype=np.int64),
             ends=np.array([columns[name] for name in ENDS], dtype=np.float32),
-            flat=np.array(flat, dtype=np.uint32), widths=_same(tuple(widths)),
+            flat=np.array(flat, dtype=np.uint32), widths=_same(tuple(map(int, widths))),
         )  # fmt: skip
 
     @classmethod
@@ -192,7 +192,7 @@ def _part(row: Mapping[str, Any]) -> Period:
         bundle=row["bundle"], device=row["device"], stream=row["stream"], epoch=row["epoch"], period=row["period"],
         first_window=row["first_window"],
         start_ms=row["start_ms"], end_ms=row["end_ms"], n_windows=row["n_windows"], strata=_strata(row),
-        tallies=Tallies.of(row, row["counts"], row["n_counts"]), label_counts=tuple(row["label_counts"]),
+        tallies=Tallies.of(row, row["counts"], row["n_counts"]), label_counts=tuple(map(int, row["label_counts"])),
     )  # fmt: skip
 
 
