@@ -377,6 +377,11 @@ float *er_stream_cells(er_stream *s);
 const float *er_stream_features(const er_stream *s);
 const double *er_stream_scores(const er_stream *s);
 
+/* The last complete window of column `channel` in its unit (raw * scale + offset, gaps filled),
+ * oldest first; *n <- its samples. Valid until the next call; NULL where none stands: at the
+ * beginning, after frames of the next window, a restore or an adoption. */
+const float *er_stream_window(const er_stream *s, uint32_t channel, uint32_t *n);
+
 /* A feature is NaN (bits 0x7fc00000) if its channel's window holds a NaN or infinity, or if the
  * result is beyond float; zero is always +0. Sums: see er_sum.h, their order is part of the
  * meaning. */

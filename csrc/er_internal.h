@@ -311,6 +311,8 @@ typedef struct er_lane {
 enum { ER_LANE_SMALL = 52, ER_POINTER_SMALL = 4 };
 ER_SIZES(er_lane, 72, ER_LANE_SMALL);
 
+#define ER_NO_WINDOW UINT32_MAX
+
 typedef struct er_windows {
     const er_program *p;
     const er_kernel **kernel; /* [n_features]                                         */
@@ -320,7 +322,8 @@ typedef struct er_windows {
     er_lane *lanes;     /* [n_channels + n_filters]                             */
     er_spectrum *plans; /* [n_plans], one a length and taper                    */
     uint32_t n_plans;
-    er_mel *mels; /* [n_mels] */
+    uint32_t last; /* first frame of the last full window in a row, or ER_NO_WINDOW */
+    er_mel *mels;  /* [n_mels] */
     uint32_t n_mels;
     unsigned char *filter_state; /* of all filters, in one block                 */
     size_t filter_bytes;
@@ -337,6 +340,8 @@ uint32_t er_windows_push(er_windows *w, const float *x, uint32_t n);
 static inline int er_windows_full(const er_windows *w) { return w->fill == w->p->window; }
 /* out[n_features] <- the full window, then move on by hop. */
 void er_windows_compute(er_windows *w, float *out);
+/* The window last computed of column c, until the next push; else NULL. *n <- its samples. */
+const float *er_windows_last(const er_windows *w, uint32_t c, uint32_t *n);
 
 /* The frames held and the filters' state as bytes, in room of a fixed size; put: ER_EFORMAT and
  * nothing changed if a filter cannot go on from them. */

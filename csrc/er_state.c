@@ -132,6 +132,7 @@ static void take_windows(er_windows *to, const er_windows *from)
 {
     memcpy(to->filter_state, from->filter_state, to->filter_bytes);
     to->at = 0;
+    to->last = ER_NO_WINDOW;
     to->fill = from->fill;
     for (uint32_t c = 0; c < er_program_lanes(to->p); c++) {
         er_lane *lane = &to->lanes[c];

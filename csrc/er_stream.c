@@ -222,6 +222,12 @@ const float *er_stream_features(const er_stream *s) { return s->features; }
 
 const double *er_stream_scores(const er_stream *s) { return s->scores; }
 
+const float *er_stream_window(const er_stream *s, uint32_t channel, uint32_t *n)
+{
+    if (!s || !n || channel >= s->c.program->n_channels) return NULL;
+    return er_windows_last(&s->windows, channel, n);
+}
+
 er_status er_stream_clock(const er_stream *s, er_clock_counts *out)
 {
     if (!s || !out) return ER_EINVAL;

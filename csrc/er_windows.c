@@ -136,6 +136,7 @@ void er_windows_reset(er_windows *w)
 {
     const er_program *p = w->p;
     w->at = w->fill = 0;
+    w->last = ER_NO_WINDOW;
     for (uint32_t c = 0; c < er_program_lanes(p); c++) w->lanes[c].at = w->lanes[c].held = 0;
     memset(w->filter_state, 0, w->filter_bytes);
 }
@@ -200,10 +201,13 @@ uint32_t er_windows_push(er_windows *w, const float *x, uint32_t n)
     return take;
 }
 
-/* A row is two windows long, so samples move back to its start only once in window/hop windows. */
+/* A row is two windows long, so samples move back to its start only once in window/hop windows;
+ * even then the window that was full stays whole behind them: it begins at `at`, past window - hop.
+ */
 static void advance(er_windows *w)
 {
     const uint32_t window = w->p->window, hop = w->p->hop;
+    w->last = w->at;
     w->at += hop;
     w->fill -= hop;
     const int is_far = w->at > window;
@@ -216,6 +220,15 @@ static void advance(er_windows *w)
         memmove(lane->row, lane->row + lane->at, lane->held * sizeof(float));
         lane->at = 0;
     }
+}
+
+const float *er_windows_last(const er_windows *w, uint32_t c, uint32_t *n)
+{
+    const er_lane *lane = &w->lanes[c];
+    *n = lane->pace.n;
+    /* frames that came since may stand where it stood */
+    if (w->last == ER_NO_WINDOW || w->fill + w->p->hop != w->p->window) return NULL;
+    return lane->row + w->last / w->p->hop * lane->pace.hop;
 }
 
 /* ---- saved ---- */
@@ -260,6 +273,7 @@ er_status er_windows_put(er_windows *w, uint32_t fill, const unsigned char *byte
     memcpy(w->filter_state, bytes, w->filter_bytes);
     bytes += w->filter_bytes;
     w->at = 0;
+    w->last = ER_NO_WINDOW;
     w->fill = fill;
     for (uint32_t c = 0; c < er_program_lanes(w->p); c++) {
         er_lane *lane = &w->lanes[c];

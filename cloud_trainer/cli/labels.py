@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Labels that come late: keep them, and what they say.", no_args_is_help=True)
     group.command("import")(import_)
     group.command("show")(show)
+    group.command("windows")(windows)
     app.add_typer(group, name="labels")
 
 
@@ -51,6 +52,26 @@ def show(workspace: Workspace_ = Path(".edgeloop")) -> None:
             typer.echo(f"  labels that it does not know, counted as wrong: {', '.join(one.unknown)}")
         if one.has_moved:
             typer.echo("  concept drift: it errs more often than its scores say; retrain on these labels")
+
+
+def windows(
+    out: Annotated[Path, typer.Argument(help="New folder for the files.")],
+    workspace: Workspace_ = Path(".edgeloop"),
+    device: Annotated[str, typer.Option(help="Only of this device.")] = "",
+) -> None:
+    """Write the raw windows that devices let go, a CSV each, and labels.csv: fill in its labels, then labels import."""
+    from cloud_trainer.labels import write_windows
+    from cloud_trainer.workspace import existing
+
+    written = write_windows(existing(workspace), out, device=device)
+    for one in written:
+        typer.echo(f"{one.record}  {one.stream} window {one.window}, kept as {one.reason}, decided {one.decided}")
+    if not written:
+        typer.echo("no raw windows yet: a device sends some only where its own device.toml allows it (raw_channels)")
+    else:
+        typer.echo(
+            f"fill in the labels of {out / 'labels.csv'}, then: cloud-trainer labels import {out / 'labels.csv'}"
+        )
 
 
 def _accuracy(one: Labelled) -> str:

@@ -2,7 +2,7 @@
 
 from cloud_trainer.ingest.broker import Broker, available, open_broker
 from cloud_trainer.ingest.consumer import Consumer
-from cloud_trainer.ingest.view import births, compact, events, records, sql, summaries
+from cloud_trainer.ingest.view import births, compact, events, records, sql, summaries, windows
 
 __all__ = [
     "Broker",
@@ -15,4 +15,5 @@ __all__ = [
     "records",
     "sql",
     "summaries",
+    "windows",
 ]

@@ -33,12 +33,13 @@ from edge_runtime.transport.link import tls_context
 
 log = logging.getLogger(__name__)
 
-WINDOW = 1000  # messages in memory, at most about 8 KiB each
+WINDOW = 1000  # messages in memory, at most about 8 KiB each, but for raw windows
+VALUES = 4 << 20  # of raw windows in a commit: 16 MiB
 QUIET_S, QUIET_MESSAGES = 0.05, 64  # a broker that stops after so many waits for us: rumqttd has a window of 100
 SESSION_S = 7 * 24 * 3600
 DEVICE_ROWS_HOUR = 100_000  # 28 a second: far above what any budget of a device gives
 GROUP = "ingest"
-SEALED = ("rec", "sum", "ev")
+SEALED = ("rec", "raw", "sum", "ev")
 RETRY_S = 1.0
 _HINT = "is it running? `cloud-trainer broker` starts one and prints what to say here"
 
@@ -166,14 +167,15 @@ class Consumer:
     def _gather(self) -> None:
         """Wait for messages until it is time to commit."""
         deadline: float | None = None
-        while self._pending.rows < self._commit_rows and self._pending.messages < WINDOW // 2:
+        pending = self._pending
+        while pending.rows < self._commit_rows and pending.messages < WINDOW // 2 and pending.values < VALUES:
             wait_s = QUIET_S if deadline is None else min(QUIET_S, deadline - time.monotonic())
             if wait_s <= 0 or self._stopping.is_set() or self._refused:
                 return
             try:
                 self._take(self._arrived.get(timeout=wait_s))
             except queue.Empty:
-                if self._pending.messages >= QUIET_MESSAGES:
+                if pending.messages >= QUIET_MESSAGES:
                     return
                 continue
             deadline = deadline or time.monotonic() + self._commit_s

@@ -21,9 +21,12 @@ from edge_runtime.contract.event import Event
 from edge_runtime.contract.packed import read_records
 from edge_runtime.contract.records import REASONS, RecordBatch
 from edge_runtime.contract.summary import SummaryBatch
+from edge_runtime.contract.window import Window
 from edge_runtime.errors import ContractError
+from edge_runtime.lean import items_of
 
 MAX_RANGES = 64  # in one Ack message
+RECORD_VALUES = 20  # a raw window weighs in a quota as the records that have so many values
 REMEMBERED = 1024  # bad payloads that are not stored a second time
 
 Device = tuple[str, str, int]  # site, device, epoch
@@ -64,6 +67,7 @@ class Pending:
         self._quota = quota or Quota(0)
         self.rows = 0
         self.messages = 0
+        self.values = 0  # of raw windows: these are long
         self._tables: dict[str, dict[str, Any]] = {}
         self._ranges: dict[Device, list[tuple[int, int]]] = {}
         self._bad: dict[bytes, None] = {}
@@ -83,12 +87,14 @@ class Pending:
         """Everything since the last `take()`, which starts anew."""
         ranges = {device: tuple(dict.fromkeys(named)) for device, named in self._ranges.items()}
         commit = Commit(tables=self._tables, ranges=ranges, rows=self.rows)
-        self._tables, self._ranges, self.rows, self.messages = {}, {}, 0, 0
+        self._tables, self._ranges, self.rows, self.messages, self.values = {}, {}, 0, 0, 0
         return commit
 
     def _decode(self, topic: topics.Topic, payload: bytes, now_ms: int) -> None:
         if topic.leaf == "rec":
             self._records(topic, read_records(payload), now_ms)
+        elif topic.leaf == "raw":
+            self._window(topic, Window.from_bytes(payload), now_ms)
         elif topic.leaf == "sum":
             self._summary(topic, SummaryBatch.from_bytes(payload), now_ms)
         elif topic.leaf == "ev":
@@ -104,10 +110,12 @@ class Pending:
         self.rows += rows
         return self._tables.setdefault(name, schema.columns(name))
 
-    def _sealed(self, topic: topics.Topic, epoch: int, first: int, last: int, now_ms: int) -> None:
-        """Name the batch for the acknowledgement; before its rows are taken."""
+    def _sealed(
+        self, topic: topics.Topic, epoch: int, first: int, last: int, now_ms: int, *, cost_rows: int = 0
+    ) -> None:
+        """Name the batch for the acknowledgement, before its rows are taken; `cost_rows` where a row is a long one."""
         device, named = (topic.site, topic.device, epoch), (first, last)
-        if not self._quota.admits(topic.device, last - first + 1, now_ms):
+        if not self._quota.admits(topic.device, max(cost_rows, last - first + 1), now_ms):
             raise _OverQuotaError(device, named, self._quota.rows_hour)
         self._ranges.setdefault(device, []).append(named)
 
@@ -153,6 +161,17 @@ class Pending:
         columns["counts"].append(count for row in batch.rows for count in row.counts)
         columns["n_counts"].append(len(row.counts) for row in batch.rows)
 
+    def _window(self, topic: topics.Topic, one: Window, now_ms: int) -> None:
+        head = one.header
+        _same_sender(topic, head.device, head.stream)
+        self._sealed(topic, head.epoch, one.seq, one.seq, now_ms, cost_rows=len(one.values) // RECORD_VALUES)
+        self.values += len(one.values)
+        self._row("windows", topic, head.epoch, {
+            "stream": head.stream, "seq": one.seq, "time_ms": one.time_ms, "clock": one.clock, "window": one.window,
+            "reason": REASONS[one.reason], "bundle": head.bundle, "program": head.program, "rate_hz": one.rate_hz,
+            "channels": _text(one.names), "n_values": one.n_values, "values": one.values, "ingested_ms": now_ms,
+        })  # fmt: skip
+
     def _event(self, topic: topics.Topic, event: Event, now_ms: int) -> None:
         _same_sender(topic, event.device)
         self._sealed(topic, event.epoch, event.seq, event.seq, now_ms)
@@ -170,7 +189,7 @@ class Pending:
         ]  # fmt: skip
         self._row("births", topic, birth.epoch, {
             "time_ms": birth.time_ms, "utc_offset_min": birth.utc_offset_min,
-            "versions": _text(birth.versions), "streams": _text(streams), "ingested_ms": now_ms,
+            "versions": _text(birth.versions), "streams": _text(streams), "raw": _allowed(birth), "ingested_ms": now_ms,
         })  # fmt: skip
 
     def _state(self, topic: topics.Topic, state: State, now_ms: int) -> None:
@@ -205,6 +224,14 @@ def _same_sender(topic: topics.Topic, device: str, stream: str | None = None) ->
         raise ContractError(
             f"sender: the topic says {topic.device}/{topic.stream}, the payload {device}/{stream or ''}"
         )
+
+
+def _allowed(birth: Birth) -> str | None:
+    """What frames the device lets go; None where it does not say."""
+    if birth.raw is None:
+        return None
+    streams = {name: items_of(rule) for name, rule in birth.raw.items()}
+    return _text({"bytes_day": birth.raw_bytes_day, "streams": streams})
 
 
 def _text(value: object) -> str:

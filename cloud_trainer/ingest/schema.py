@@ -30,10 +30,14 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "sum": "i64s", "sum_sq": "i64s", "sum_lag": "i64s", "counts": "i64s", "n_counts": "i64s",
         "latency_bins": "i64s", "latency_counts": "i64s", **_INGESTED,
     },
+    "windows": {
+        **_IDENTITY, "time_ms": "i64", "clock": "i64", "window": "i64", "reason": "text", **_MODEL,
+        "rate_hz": "f64", "channels": "text", "n_values": "i64s", "values": "f32s", **_INGESTED,
+    },
     "events": {**_IDENTITY, "time_ms": "i64", "kind": "text", "fields": "text", **_INGESTED},
     "births": {
         "site": "text", "device": "text", "epoch": "text", "time_ms": "i64", "utc_offset_min": "i64",
-        "versions": "text", "streams": "text", **_INGESTED,
+        "versions": "text", "streams": "text", "raw": "text", **_INGESTED,
     },
     "states": {
         "site": "text", "device": "text", "epoch": "text", "time_ms": "i64", "online": "bool",
@@ -46,6 +50,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 KEYS: Mapping[str, tuple[str, ...]] = {
     "records": ("device", "epoch", "seq"),
     "summaries": ("device", "epoch", "seq"),
+    "windows": ("device", "epoch", "seq"),
     "events": ("device", "epoch", "seq"),
     "births": ("device", "epoch", "time_ms"),
     "states": ("device", "epoch", "time_ms", "online", "order_version", "streams"),

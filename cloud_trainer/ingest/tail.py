@@ -21,14 +21,15 @@ from edge_runtime.contract.birth import Birth, State
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.packed import read_records
 from edge_runtime.contract.summary import SummaryBatch
+from edge_runtime.contract.window import Window
 from edge_runtime.errors import ContractError, TransportError, UsageError
 
 if TYPE_CHECKING:
     from cloud_trainer.workspace import Workspace
 
 DOCUMENTS: dict[str, Callable[[bytes], Any]] = {
-    "rec": read_records, "sum": SummaryBatch.from_bytes, "ev": Event.from_bytes, "birth": Birth.from_bytes,
-    "state": State.from_bytes, "ack": Ack.from_bytes,
+    "rec": read_records, "raw": Window.from_bytes, "sum": SummaryBatch.from_bytes, "ev": Event.from_bytes,
+    "birth": Birth.from_bytes, "state": State.from_bytes, "ack": Ack.from_bytes,
 }  # fmt: skip
 _LEVEL = r"(?:\+|[^+#/\0]*)"
 _FILTER = re.compile(rf"(?!\Z)(?:{_LEVEL}/)*(?:#|{_LEVEL})")

@@ -1,7 +1,7 @@
 """The one reading view of the telemetry, and the compaction that makes it cheap.
 
 Its one rule: a row is there once, however often it arrived. Everything downstream reads through `sql()` or one
-of the four named functions; the stored tables (`raw_*`) may hold a row twice until `compact()`.
+of the named functions; the stored tables (`raw_*`) may hold a row twice until `compact()`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ATTEMPTS = 8
 
 
 def sql(ws: Workspace, query: str, params: Mapping[str, object] | None = None) -> Any:
-    """A DuckDB relation: `query` over records, summaries, events, births, states, quarantine, each row once.
+    """A DuckDB relation: `query` over records, summaries, windows, events, births, states, quarantine, each row once.
 
     A table nothing has arrived for yet is empty; the workspace's other tables can be named as well.
     """
@@ -41,6 +41,11 @@ def records(ws: Workspace) -> Any:
 def summaries(ws: Workspace) -> Any:
     """Every period's counts, one row per device, stream and period part."""
     return sql(ws, "select * from summaries")
+
+
+def windows(ws: Workspace) -> Any:
+    """The frames of windows that devices let go, each beside its record (`device`, `epoch`, `stream`, `window`)."""
+    return sql(ws, "select * from windows")
 
 
 def events(ws: Workspace) -> Any:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BUCKETS, MOMENTS, WORST = 24, 120, 20
 LANES = {
     "swapped": "bundles", "confirmed": "bundles", "fell-back": "bundles", "refused": "bundles",
-    "gap": "losses", "fault": "faults",
+    "gap": "losses", "fault": "faults", "crash": "faults",
 }  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def losses(ws: Workspace, where: Where) -> list[Loss]:
     events = view.sql(
         ws,
         """select device, kind, fields from events
-           where kind in ('gap', 'fault') and time_ms between $from_ms and $to_ms""",
+           where kind in ('gap', 'fault', 'crash') and time_ms between $from_ms and $to_ms""",
         times,
     ).fetchall()
     counted: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
@@ -135,7 +135,7 @@ def losses(ws: Workspace, where: Where) -> list[Loss]:
         rows = json.loads(fields).get("rows") if kind == "gap" else None
         counted[device][1] += rows or 0
         counted[device][2] += kind == "gap" and rows is None
-        counted[device][3] += kind == "fault"
+        counted[device][3] += kind in ("fault", "crash")
     found = [
         Loss(where=device, dropped=drops, given_up=given_up, gaps=gaps, faults=faults)
         for device, (drops, given_up, gaps, faults) in counted.items()

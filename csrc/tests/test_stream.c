@@ -149,6 +149,44 @@ static void test_a_nan_window_abstains_with_its_flag(void)
     free(s);
 }
 
+/* The window of a decision is the frames it was made of, until frames of the next one come. */
+static void test_the_last_window_is_the_frames_that_came(void)
+{
+    static const er_channel two[CHANNELS] = {{1.0f, 0.0f, 1, 0}, {0.5f, -1.0f, 4, 0}};
+    static const er_program slow = {20.0f, CHANNELS, WINDOW,   4,    FEATURES,
+                                    0,     two,      features, NULL, {0}};
+    const er_config c = {&slow, &policy, bins, &forest, NULL};
+    er_stream *s = NULL, *other = NULL;
+    CHECK(er_stream_init(&s, &c, malloc(er_stream_size(&c)), er_stream_size(&c)) == ER_OK);
+    CHECK(er_stream_init(&other, &c, malloc(er_stream_size(&c)), er_stream_size(&c)) == ER_OK);
+    const size_t size = er_stream_save_size(s);
+    void *saved = malloc(size);
+    er_decision out;
+    uint32_t taken, n;
+    CHECK(er_stream_window(s, 0, &n) == NULL);
+    for (uint32_t at = 0; at < FRAMES; at += taken) {
+        if (er_step(s, x + (size_t)at * CHANNELS, FRAMES - at, &taken, &out) != ER_OK) break;
+        const uint32_t first = at + taken - WINDOW;
+        const float *fast = er_stream_window(s, 0, &n);
+        CHECK(fast && n == WINDOW);
+        for (uint32_t i = 0; i < WINDOW; i++) CHECK(fast[i] == x[(size_t)(first + i) * CHANNELS]);
+        const float *often = er_stream_window(s, 1, &n);
+        CHECK(often && n == WINDOW / 4);
+        for (uint32_t i = 0; i < WINDOW / 4; i++)
+            CHECK(often[i] == x[(size_t)(first + 4 * i) * CHANNELS + 1] * 0.5f - 1.0f);
+        CHECK(er_stream_adopt(other, s) == ER_OK && er_stream_window(other, 0, &n) == NULL);
+        CHECK(er_stream_window(s, CHANNELS, &n) == NULL && er_stream_window(s, 0, NULL) == NULL);
+        CHECK(er_stream_window(NULL, 0, &n) == NULL);
+    }
+    CHECK(out.window > 50 && er_stream_save(s, saved, size) == ER_OK);
+    CHECK(er_stream_restore(s, saved, size) == ER_OK && er_stream_window(s, 0, &n) == NULL);
+    for (uint32_t at = 0; er_step(s, x, 1, &taken, &out) == ER_AGAIN; at++)
+        CHECK(er_stream_window(s, 0, &n) == NULL);
+    CHECK(er_stream_window(s, 0, &n) && er_step(s, x, 1, &taken, &out) == ER_AGAIN);
+    CHECK(er_stream_window(s, 0, &n) == NULL);
+    free(saved), free(s), free(other);
+}
+
 int main(void)
 {
     uint64_t rng = 6;
@@ -161,5 +199,6 @@ int main(void)
     test_adopt_goes_on_with_the_next_window();
     test_no_bytes_break_a_restore();
     test_a_nan_window_abstains_with_its_flag();
+    test_the_last_window_is_the_frames_that_came();
     return 0;
 }

@@ -170,6 +170,15 @@ export const MESSAGES = {
       need(n ? low <= high : low !== low && high !== high, `${where}.min of row ${i}`, "min <= max, NaN without values", [low, high]);
     }
   }],
+  window: [{
+    ...header, seq, clock, window, time_ms: time, reason: int(0n, 5n), rate_hz: float64(...positive), names: list(1, 64, text(1, 64)),
+    n_values: integers(1n, 4096n), values: floats,
+  }, (d, where) => {
+    unique(d.names, `${where}.names`);
+    long(d, where, d.names.length, "n_values");
+    need(d.values.length <= 65536, `${where}.values`, "up to 65536 values", d.values.length);
+    long(d, where, sum(d.n_values), "values");
+  }],
   event: [{
     device: id, epoch, seq, stream: (v, where) => (v === "" ? v : id(v, where)), time_ms: time, event: id,
     fields: map(32, text(1, 64), (v, where) => (typeof v === "string" ? lines(0, 1024) : int(-I63, I63))(v, where)),
@@ -180,7 +189,13 @@ export const MESSAGES = {
       name: id, bundle: rawDigest, program: rawDigest, version: int(1n, SAFE), window_frames: int(1n, 4096n),
       hop_frames: int(1n, 4096n), rate_hz: float64(...positive), source: text(1, 256),
     }, (s, where) => need(s.hop_frames <= s.window_frames, `${where}.hop_frames`, `at most ${s.window_frames}`, s.hop_frames))),
-  }, (d, where) => unique(d.streams.map((s) => s.name), `${where}.streams`)],
+    raw: left(map(16, id, object({
+      channels: list(1, 64, text(1, 64)), reasons: list(1, 16, id), windows: int(1n, 64n),
+    }, (r, where) => [r.channels, r.reasons].forEach((names) => unique(names, where))))), raw_bytes_day: left(time),
+  }, (d, where) => {
+    unique(d.streams.map((s) => s.name), `${where}.streams`);
+    need("raw" in d === "raw_bytes_day" in d, `${where}.raw_bytes_day`, "both raw and raw_bytes_day, or none", d.raw_bytes_day);
+  }],
   state: [{ online: bool, device: id, epoch, time_ms: time, streams: map(16, id, rawDigest), order_version: time }],
   ack: [{ epoch, first: integers(1n, I63), last: integers(1n, I63) }, (d, where) => {
     need(d.first.length >= 1 && d.first.length <= 1024, `${where}.first`, "1..1024 values", d.first.length);

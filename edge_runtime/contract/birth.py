@@ -21,9 +21,11 @@ from edge_runtime.contract.checks import (
     wrong,
 )
 from edge_runtime.contract.document import read_cbor, write_cbor
+from edge_runtime.errors import ContractError
 from edge_runtime.lean import Any, Final, dataclass, field
 
 MAX_STREAMS: Final = 16
+MAX_RAW_WINDOWS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,32 @@ class BirthStream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RawRule:
+    """What of a stream may leave the device as frames, by its own file.
+
+    Attributes:
+        channels: Names, unique, 1..64.
+        reasons: Ids of why a record is kept (see `records.REASONS`) whose window may go with it, unique, 1..16.
+        windows: Of a period at most, 1..64.
+    """
+
+    channels: tuple[str, ...]
+    reasons: tuple[str, ...]
+    windows: int
+
+    def __post_init__(self) -> None:
+        for name in self.channels:
+            text(name, "birth.raw.channels")
+        for reason in self.reasons:
+            ident(reason, "birth.raw.reasons")
+        count(len(self.channels), "birth.raw.channels", low=1, high=64)
+        count(len(self.reasons), "birth.raw.reasons", low=1, high=16)
+        unique(self.channels, "birth.raw.channels")
+        unique(self.reasons, "birth.raw.reasons")
+        integer(self.windows, "birth.raw.windows", low=1, high=MAX_RAW_WINDOWS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
     """A device as it started.
 
@@ -74,6 +102,8 @@ class Birth:
         utc_offset_min: Local time minus UTC, -1440..1440 [min].
         versions: Name -> version of software, e.g. "edgeloop"; 0..32.
         streams: 0..16, names unique.
+        raw: Stream id -> what of its frames may leave the device, 0..16; None: the device does not say.
+        raw_bytes_day: What all of them may take in a day [bytes], 0 for no limit; None with `raw`.
         extra: Fields of a newer minor version.
     """
 
@@ -84,6 +114,8 @@ class Birth:
     utc_offset_min: int
     versions: dict[str, str]
     streams: tuple[BirthStream, ...]
+    raw: dict[str, RawRule] | None = None
+    raw_bytes_day: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,6 +130,14 @@ class Birth:
             text(version, f"birth.versions.{name}", low=0, high=256)
         count(len(self.streams), "birth.streams", high=MAX_STREAMS)
         unique([stream.name for stream in self.streams], "birth.streams")
+        if (self.raw is None) != (self.raw_bytes_day is None):
+            missing = "raw" if self.raw is None else "raw_bytes_day"
+            raise ContractError(f"birth.{missing}: want both raw and raw_bytes_day, or none; it is missing")
+        if self.raw is not None:
+            count(len(self.raw), "birth.raw", high=MAX_STREAMS)
+            for name in self.raw:
+                ident(name, "birth.raw")
+            integer(self.raw_bytes_day, "birth.raw_bytes_day")
 
     def to_bytes(self) -> bytes:
         """CBOR. Equal births give equal bytes."""
@@ -110,6 +150,11 @@ class Birth:
             "versions": self.versions,
             "streams": [_fields(stream) for stream in self.streams],
         }
+        if self.raw is not None:
+            fields |= {
+                "raw": {name: _raw_fields(rule) for name, rule in self.raw.items()},
+                "raw_bytes_day": self.raw_bytes_day,
+            }
         return write_cbor("birth", fields, self.extra)
 
     @classmethod
@@ -128,6 +173,8 @@ class Birth:
             utc_offset_min=take(fields, "utc_offset_min", int, what="birth"),
             versions=take(fields, "versions", dict, what="birth"),
             streams=tuple(map(_stream, take(fields, "streams", list, what="birth", high=MAX_STREAMS))),
+            raw=_raw(fields),
+            raw_bytes_day=take(fields, "raw_bytes_day", int, what="birth") if "raw_bytes_day" in fields else None,
             extra=fields,
         )
 
@@ -209,6 +256,27 @@ def _fields(stream: BirthStream) -> dict[str, Any]:
         "rate_hz": float(stream.rate_hz),
         "source": stream.source,
     }
+
+
+def _raw_fields(rule: RawRule) -> dict[str, Any]:
+    return {"channels": list(rule.channels), "reasons": list(rule.reasons), "windows": rule.windows}
+
+
+def _raw(fields: dict[str, Any]) -> dict[str, RawRule] | None:
+    if "raw" not in fields:
+        return None
+    found = {}
+    for name, value in take(fields, "raw", dict, what="birth", high=MAX_STREAMS).items():
+        what = f"birth.raw.{name}"
+        if not isinstance(value, dict):
+            raise wrong(what, "map", value)
+        found[name] = RawRule(
+            channels=tuple(take(value, "channels", list, what=what)),
+            reasons=tuple(take(value, "reasons", list, what=what)),
+            windows=take(value, "windows", int, what=what),
+        )
+        none_left(value, what)
+    return found
 
 
 def _stream(value: object) -> BirthStream:

@@ -21,6 +21,8 @@ KINDS: Final = (
     "fell-back",
     "fault",
     "memory",
+    "revived",
+    "crash",
 )
 """Kinds of this version. A reader keeps one that it does not know."""
 MAX_FIELDS: Final = 32

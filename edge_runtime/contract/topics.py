@@ -10,15 +10,17 @@ from edge_runtime.errors import ContractError
 from edge_runtime.lean import Final, dataclass
 
 ROOT: Final = "el/v1"
-STREAM_LEAFS: Final = ("sum", "rec", "dec")
-"""Leafs with a stream behind them: summaries, records, decisions (opt-in, QoS 0)."""
+STREAM_LEAFS: Final = ("sum", "rec", "raw", "dec")
+"""Leafs with a stream behind them: summaries, records, raw windows (by allow-list), decisions (opt-in, QoS 0)."""
 DEVICE_LEAFS: Final = ("birth", "state", "ev", "res")
 """Leafs of the device itself; birth and state are retained."""
 DOWN_LEAFS: Final = ("ack", "desired")
 """From the cloud; desired is retained."""
 VERBS: Final = ("status", "flush", "log", "selftest", "fallback")
 """Commands: leaf `cmd/<verb>`."""
-INGEST: Final = tuple(f"$share/ingest/{ROOT}/+/+/{leaf}" for leaf in ("rec/+", "sum/+", "ev", "birth", "state"))
+INGEST: Final = tuple(
+    f"$share/ingest/{ROOT}/+/+/{leaf}" for leaf in ("rec/+", "raw/+", "sum/+", "ev", "birth", "state")
+)
 """What a consumer subscribes to. A broker sends no retained message for a shared subscription."""
 
 

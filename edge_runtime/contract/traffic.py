@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.contract.summary import SummaryBatch, SummaryRow
 from edge_runtime.contract.topics import up
+from edge_runtime.contract.window import Window
 from edge_runtime.lean import Final
 
 DAY_S: Final = 86400
@@ -25,6 +27,9 @@ LATENCY_BINS: Final = 40  # of a summary: more than two octaves without a gap
 NOW_MS: Final = 1_800_000_000_000
 NAME: Final = "x" * 16  # site, device and stream; each letter more is four bytes a message
 FRAMING: Final = 9  # MQTT: fixed header, length of the topic, packet number, no properties
+
+
+_HEADER: Final = Header(device=NAME, stream=NAME, epoch=2**64 - 1, bundle="0" * 64, program="0" * 64)
 
 
 def windows_of_period(*, period_s: float, period_windows: int, window_s: float) -> int:
@@ -47,12 +52,11 @@ def period_bytes(*, n_features: int, n_labels: int, sample_k: int, n_windows: in
         n_windows: Decisions of the period, 1 or more.
     """
     kept, total = min(sample_k, n_windows), 0
-    header = Header(device=NAME, stream=NAME, epoch=2**64 - 1, bundle="0" * 64, program="0" * 64)
     size = batch_rows(n_features + n_labels)
     for first in range(0, kept, size):
         rows = min(size, kept - first)
-        total += _sent("rec", _records(header, rows, n_features, n_labels, n_windows).to_bytes())
-    return total + _sent("sum", _summary(header, n_features, n_labels, n_windows).to_bytes())
+        total += _sent("rec", _records(_HEADER, rows, n_features, n_labels, n_windows).to_bytes())
+    return total + _sent("sum", _summary(_HEADER, n_features, n_labels, n_windows).to_bytes())
 
 
 def bytes_day(
@@ -71,6 +75,28 @@ def bytes_day(
     n_windows = windows_of_period(period_s=period_s, period_windows=period_windows, window_s=window_s)
     sent = period_bytes(n_features=n_features, n_labels=n_labels, sample_k=sample_k, n_windows=n_windows)
     return round(DAY_S / (n_windows * window_s) * sent)
+
+
+def period_seconds(*, period_s: float, period_windows: int, window_s: float) -> float:
+    """How long a period lasts in fact [s]."""
+    return window_s * windows_of_period(period_s=period_s, period_windows=period_windows, window_s=window_s)
+
+
+def raw_bytes(channels: Sequence[tuple[str, int]]) -> int:
+    """Bytes of one raw window as an MQTT message, of (name, values) a channel."""
+    window = Window(
+        header=_HEADER,
+        seq=2**31,
+        clock=1,
+        window=2**31,
+        time_ms=NOW_MS,
+        reason=0,
+        rate_hz=1.0,
+        names=tuple(name for name, _ in channels),
+        n_values=tuple(n for _, n in channels),
+        values=array("f", bytes(4 * sum(n for _, n in channels))),
+    )
+    return _sent("raw", window.to_bytes())
 
 
 def _sent(leaf: str, payload: bytes) -> int:

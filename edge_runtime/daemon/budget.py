@@ -13,7 +13,8 @@ from pathlib import Path
 
 from edge_runtime import native
 from edge_runtime.contract.needs import Need
-from edge_runtime.contract.traffic import bytes_day
+from edge_runtime.contract.traffic import DAY_S, bytes_day, period_seconds, raw_bytes
+from edge_runtime.daemon import raw
 from edge_runtime.daemon.config import BudgetConfig, Config, StreamConfig
 from edge_runtime.daemon.decide import BLOCK_FRAMES, Loaded
 from edge_runtime.lean import dataclass
@@ -45,6 +46,7 @@ def memory(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
         one = loaded[stream.name]
         n_channels, n_features = len(one.program.channels), len(one.program.features)
         sampled = (stream.sample_k + APART) * (8 * (n_features + len(one.labels)) + 400)
+        frames = raw.bytes_of(stream, one.program)
         rows += [
             Need(what=f"{stream.name}: windows, features, counts", value=one.stream.nbytes, how="exact"),
             Need(
@@ -61,10 +63,12 @@ def memory(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
             Need(what=f"{stream.name}: sampled records", value=sampled, how="bound"),
             Need(
                 what=f"{stream.name}: waiting for the spool",
-                value=RING * (sampled + one.stream.nbytes + 120 * (n_features + len(one.labels))),
+                value=RING * (sampled + frames + one.stream.nbytes + 120 * (n_features + len(one.labels))),
                 how="bound",
             ),
         ]
+        if frames:
+            rows.append(Need(what=f"{stream.name}: raw windows", value=frames, how="exact"))
         child = max(child, CHILD_BYTES + _fresh_bytes(one))
     if not _imported("_sqlite3"):
         rows.append(Need(what="spool", value=SPOOL_BYTES, how="measured before"))
@@ -111,6 +115,10 @@ def traffic(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
         )
         for stream in config.streams
     ]
+    frames = sum(_raw_bytes_day(stream, loaded[stream.name]) for stream in config.streams)
+    if frames:
+        most = config.budget.raw_bytes_day or frames
+        rows.append(Need(what="raw windows", value=min(frames, most), unit="bytes/day", how="bound"))
     total = sum(row.value for row in rows)
     hint = "lower sample_k or lengthen period_s of the stream that sends most"
     return [*rows, Need(what="all telemetry", value=total, limit=limit, unit="bytes/day", how="sum", hint=hint)]
@@ -160,6 +168,20 @@ def _bytes_day(stream: StreamConfig, loaded: Loaded) -> int:
         period_windows=stream.period_windows,
         window_s=program.hop_frames / program.rate_hz,
     )
+
+
+def _raw_bytes_day(stream: StreamConfig, loaded: Loaded) -> int:
+    """Every period with as many windows as it may have."""
+    rule, program = raw.rule_of(stream, loaded.program), loaded.program
+    if rule is None:
+        return 0
+    one = raw_bytes([(name, program.window_frames // program.channels[at].every) for at, name in rule.channels])
+    period_s = period_seconds(
+        period_s=stream.period_s,
+        period_windows=stream.period_windows,
+        window_s=program.hop_frames / program.rate_hz,
+    )
+    return round(DAY_S / period_s * rule.most * one)
 
 
 def _fresh_bytes(loaded: Loaded) -> int:

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge_runtime.contract.birth import MAX_RAW_WINDOWS
 from edge_runtime.contract.checks import ident
+from edge_runtime.contract.records import REASONS
 from edge_runtime.daemon.toml import plain_toml
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.lean import Any, TypeVar, dataclass, field, replace, required
@@ -66,8 +68,8 @@ class BudgetConfig:
         bundle_bytes: the largest bundle that is fetched [bytes].
         latency_us: the longest a decision may take at the 99th percentile [µs]; 0 is no limit.
         record_bytes_day: telemetry a day [bytes]; 0 is no limit.
-        rec_bytes_day, sum_bytes_day, ev_bytes_day: what records, summaries and events may take in a day [bytes]; the
-            rest is dropped and named by a gap event. 0 is no limit.
+        rec_bytes_day, sum_bytes_day, ev_bytes_day, raw_bytes_day: what records, summaries, events and raw windows may
+            take in a day [bytes]; the rest is dropped and named by a gap event. 0 is no limit.
     """
 
     memory_bytes: int = 256 << 20
@@ -78,6 +80,7 @@ class BudgetConfig:
     rec_bytes_day: int = 0
     sum_bytes_day: int = 0
     ev_bytes_day: int = 0
+    raw_bytes_day: int = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,9 @@ class StreamConfig:
         period_windows, period_s: a summary covers at least both.
         sample_k: records kept of a period.
         probation_windows: decisions a new bundle makes before it is confirmed.
+        raw_channels: channels whose frames may leave the device; none unless they are named here.
+        raw_reasons: why a record is kept whose window may go with it, names of `contract.records.REASONS`.
+        raw_windows: windows of a period that may go at most.
         decisions: any of `stdout`, `mqtt` (the `dec/` topic), `unix:PATH` (a Unix socket, beside the config file).
     """
 
@@ -106,6 +112,9 @@ class StreamConfig:
     probation_windows: int = 20
     commit_s: float = 10.0
     decisions: tuple[str, ...] = ("stdout",)
+    raw_channels: tuple[str, ...] = ()
+    raw_reasons: tuple[str, ...] = ()
+    raw_windows: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,16 +154,19 @@ LIMITS: dict[str, tuple[float, float]] = {
     "budget.rec_bytes_day": (0, 1 << 40),
     "budget.sum_bytes_day": (0, 1 << 40),
     "budget.ev_bytes_day": (0, 1 << 40),
+    "budget.raw_bytes_day": (0, 1 << 40),
     "stream.speed": (0, 1e6),
     "stream.period_windows": (1, 1 << 22),
     "stream.period_s": (0, 10**7),
     "stream.sample_k": (1, 1024),
     "stream.probation_windows": (0, 10**6),
     "stream.commit_s": (0.05, 3600),
+    "stream.raw_windows": (1, MAX_RAW_WINDOWS),
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "stream.at_end": ("stop", "wait"),
     "stream.decisions": ("stdout", "mqtt", "unix:PATH"),
+    "stream.raw_reasons": tuple(REASONS.values()),
 }
 TYPES: dict[str, type[Any]] = {"str": str, "int": int, "float": float, "tuple[str, ...]": tuple}
 IDS = ("device.site", "device.id", "stream.name")
@@ -198,6 +210,12 @@ def load_config(path: Path) -> Config:
         if "mqtt" in stream.decisions and config.broker is None:
             raise UsageError(
                 f"stream {stream.name}: decisions go to mqtt, but there is no [broker]", hint="add [broker] with a host"
+            )
+        if bool(stream.raw_channels) != bool(stream.raw_reasons):
+            missing = "raw_reasons" if stream.raw_channels else "raw_channels"
+            raise UsageError(
+                f"stream {stream.name}: {missing} is missing, so no raw window may leave",
+                hint="name both, or none: nothing raw leaves the device",
             )
     return config
 

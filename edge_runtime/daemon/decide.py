@@ -15,6 +15,7 @@ from edge_runtime.contract import cbor
 from edge_runtime.contract.bundle import Bundle
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.program import Program
+from edge_runtime.daemon import raw
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.daemon.losses import Losses
 from edge_runtime.daemon.period import Period
@@ -194,7 +195,8 @@ class Runner(threading.Thread):
         except Exception as why:  # told to the daemon, which decides what to do
             error = _fenced(self.config.name) if isinstance(why, MemoryError) else why
             self.failure = error
-            self._report(self.config.name, "fault", {"error": type(error).__name__, "message": str(error)})
+            fields = {"error": type(error).__name__, "message": str(error)}
+            self._report(self.config.name, "fault", fields | {"window": self.windows, "bundle": self.digest})
         finally:
             for sink in self._sinks:
                 sink.close()
@@ -390,6 +392,7 @@ class Runner(threading.Thread):
                 "start_ms": self._start_ms,
                 "base": [self._base_frames, self._base_windows],
                 "at": [self._frame(), self.windows, self._period.marks.period],
+                "told_ms": _now_ms(),
                 "stream": self._loaded.stream.save(),
                 "period": self._period.save(),
             }
@@ -446,6 +449,8 @@ class Runner(threading.Thread):
             n_labels=len(loaded.labels),
             n_features=len(loaded.program.features),
             hop_s=loaded.program.hop_frames / loaded.program.rate_hz,
+            raw=raw.rule_of(self.config, loaded.program),
+            rate_hz=loaded.program.rate_hz,
         )
 
     def _state_facts(self) -> None:
@@ -464,6 +469,16 @@ class Runner(threading.Thread):
             source = open_source(self.config.source, rate_hz=program.rate_hz, channels=names)
         source.seek(self._frame())
         return source
+
+
+def place_of(checkpoint: bytes | None) -> dict[str, str | int]:
+    """Where a stream stood at its checkpoint: the window next to decide, its bundle, and when; {} where none says."""
+    fields = cbor.loads(checkpoint, what="checkpoint") if checkpoint else None
+    match fields:
+        case {"bundle": str(bundle), "at": [_, int(window), _], **rest}:
+            told_ms, place = rest.get("told_ms"), dict[str, str | int](window=window, bundle=bundle)
+            return place | {"at_ms": told_ms} if isinstance(told_ms, int) else place
+    return {}
 
 
 def _fenced(stream: str) -> BudgetError:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import edge_runtime
 from edge_runtime.contract import topics
-from edge_runtime.contract.birth import Birth, BirthStream, State
+from edge_runtime.contract.birth import Birth, BirthStream, RawRule, State
 from edge_runtime.contract.event import Event
 from edge_runtime.daemon.config import DeviceConfig
 from edge_runtime.daemon.decide import Loaded
@@ -31,8 +31,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def birth(device: DeviceConfig, epoch: int, running: Mapping[str, tuple[Loaded, str]]) -> Letter:
-    """Return the birth of *device*, whose streams run each a bundle on a source."""
+def birth(
+    device: DeviceConfig,
+    epoch: int,
+    running: Mapping[str, tuple[Loaded, str]],
+    *,
+    raw: Mapping[str, RawRule],
+    raw_bytes_day: int,
+) -> Letter:
+    """Return the birth of *device*, whose streams run each a bundle on a source; `raw` is what frames it lets go."""
     streams = tuple(
         BirthStream(
             name=name,
@@ -54,6 +61,8 @@ def birth(device: DeviceConfig, epoch: int, running: Mapping[str, tuple[Loaded, 
         utc_offset_min=device.utc_offset_min,
         versions=versions(),
         streams=streams,
+        raw=dict(raw),
+        raw_bytes_day=raw_bytes_day,
     )
     return Letter(topic=topics.up(device.site, device.id, "birth"), payload=made.to_bytes(), retain=True)
 

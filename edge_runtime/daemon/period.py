@@ -1,4 +1,4 @@
-"""What one stream tells of itself: sampled records and one summary a period.
+"""What one stream tells of itself: sampled records, the frames of some of them by allow-list, one summary a period.
 
 One rule: only the decide thread touches it.
 
@@ -16,11 +16,12 @@ from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.contract.records import FAULT, RANGE
 from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.contract.traffic import batch_rows, windows_of_period
+from edge_runtime.contract.window import Window
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.errors import ContractError
 from edge_runtime.lean import Final, dataclass
 from edge_runtime.native import FAR, NAN, Decision, Sketch, Stream
-from edge_runtime.sampling import Sampled, Sampler
+from edge_runtime.sampling import FrameKeeper, FrameRule, Sampled, Sampler
 from edge_runtime.spool import Draft
 
 KEPT: Final = {NAN: FAULT, FAR: RANGE}
@@ -43,8 +44,18 @@ class Period:
     """The running period of one stream under one bundle."""
 
     def __init__(
-        self, config: StreamConfig, *, header: Header, clock: int, n_labels: int, n_features: int, hop_s: float
+        self,
+        config: StreamConfig,
+        *,
+        header: Header,
+        clock: int,
+        n_labels: int,
+        n_features: int,
+        hop_s: float,
+        raw: FrameRule | None = None,
+        rate_hz: float = 1.0,
     ) -> None:
+        """Begin at period 0; `raw` is what of the frames may be kept, at `rate_hz`."""
         self._config = config
         self.header = header
         self._clock = clock
@@ -56,6 +67,8 @@ class Period:
         self._sampler = Sampler(
             config.sample_k, epoch=header.epoch, stream=f"{header.device}/{config.name}", n_labels=n_labels
         )
+        self._frames = None if raw is None else FrameKeeper(raw)
+        self._rate_hz = rate_hz
         self._latency = Sketch()
         self.marks = Marks()
 
@@ -67,7 +80,7 @@ class Period:
         marks.n_windows += 1
         marks.last_ms = time_ms
         self._latency.add(latency_ns)
-        self._sampler.offer(
+        kept = self._sampler.offer(
             window,
             decision.label,
             vote=decision.vote,
@@ -78,6 +91,9 @@ class Period:
             scores=stream.scores,
             apart=next((why for flag, why in KEPT.items() if decision.flags & flag), None),
         )
+        if kept is not None and self._frames is not None:
+            priority, reason = kept
+            self._frames.offer(window, reason, priority, stream.window)
         return marks.n_windows >= self._windows
 
     def finish(self, stream: Stream) -> list[Draft]:
@@ -88,6 +104,8 @@ class Period:
         sampled = self._sampler.finish(marks.period)
         size = batch_rows(self._n_features + self._n_labels)
         drafts = [self._records(sampled[i : i + size]) for i in range(0, len(sampled), size)]
+        if self._frames is not None:
+            drafts += [self._window(self._frames.rule, *one) for one in self._frames.take(sampled)]
         drafts.append(self._summary(stream))
         stream.reset_summary()
         self._latency.reset()
@@ -120,6 +138,25 @@ class Period:
             ).to_bytes()
 
         return Draft(kind="rec", stream=self._config.name, rows=len(rows), encode=encode)
+
+    def _window(self, rule: FrameRule, of: Sampled, frames: list[bytes]) -> Draft:
+        header, clock, rate_hz = self.header, self._clock, self._rate_hz
+
+        def encode(first_seq: int) -> bytes:
+            return Window(
+                header=header,
+                seq=first_seq,
+                clock=clock,
+                window=of.window,
+                time_ms=of.time_ms,
+                reason=of.reason,
+                rate_hz=rate_hz,
+                names=tuple(name for _, name in rule.channels),
+                n_values=tuple(len(one) // 4 for one in frames),
+                values=array("f", b"".join(frames)),
+            ).to_bytes()
+
+        return Draft(kind="raw", stream=self._config.name, rows=1, encode=encode)
 
     def _summary(self, stream: Stream) -> Draft:
         rows, label_counts = stream.summary()
@@ -154,6 +191,7 @@ class Period:
                 "marks": [m.period, m.start_ms, m.last_ms, m.first_window, m.n_windows, m.drops],
                 "sampler": self._sampler.save(),
                 "latency": self._latency.save(),
+                **({} if self._frames is None else {"frames": self._frames.save()}),
             }
         )
 
@@ -170,6 +208,9 @@ class Period:
             ):
                 self._sampler.restore(sampler)
                 self._restore_latency(rest.get("latency"))
+                frames = rest.get("frames")
+                if self._frames is not None and isinstance(frames, bytes):
+                    self._frames.restore(frames)
                 self.marks = Marks(*marks)
             case _:
                 raise ContractError("checkpoint.period: want marks and sampler")

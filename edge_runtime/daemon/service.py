@@ -17,9 +17,9 @@ from pathlib import Path
 
 from edge_runtime.contract import cbor, topics
 from edge_runtime.contract.needs import check, table
-from edge_runtime.daemon import budget, letters
+from edge_runtime.daemon import budget, last_run, letters, raw
 from edge_runtime.daemon.config import Config, StreamConfig
-from edge_runtime.daemon.decide import Loaded, Runner, Sink, load
+from edge_runtime.daemon.decide import Loaded, Runner, Sink, load, place_of
 from edge_runtime.daemon.lock import lock_state
 from edge_runtime.daemon.records import refuse_misspelt, unread_facts
 from edge_runtime.daemon.sinks import MqttSink, Stdout, StdoutSink
@@ -66,12 +66,7 @@ class Daemon:
         self._inbox: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
         self._slots: dict[str, Slot] = {}
         self._worker = SpoolWorker(
-            lambda: Spool.open(
-                config.state_dir / "spool.db",
-                max_bytes=config.budget.spool_bytes,
-                gap=self._gap,
-                bytes_day={kind: getattr(config.budget, f"{kind}_bytes_day") for kind in KINDS},
-            ),
+            self._open_spool,
             commit_interval_s=min(1.0, *(s.commit_s for s in config.streams)),
         )
         self._link: LinkThread | None = None
@@ -82,6 +77,8 @@ class Daemon:
         self._halt = threading.Event()
         self._trim_at = time.monotonic() + TRIM_S
         self._told: budget.Used | None = None  # of the memory
+        self._lock = -1
+        self._crash: last_run.Crash | None = None
 
     def run(self) -> int:
         """Return the exit status: 0 when stopped or at the end of the recordings, 1 after a fault.
@@ -94,25 +91,32 @@ class Daemon:
         fpu_check()
         one_heap()
         threading.stack_size(STACK_BYTES)
-        held = lock_state(self._config.state_dir)
+        self._lock = lock_state(self._config.state_dir)
+        self._crash = last_run.crash_of(self._lock)
         try:
             return self._run()
         finally:
-            os.close(held)
+            os.close(self._lock)
 
     def _run(self) -> int:
         self._open_slots()
         self._check_context()
+        self._check_raw()
         self._fit()
         self._worker.start()
         if self._worker.set_aside:
             self._log("spool", set_aside=self._worker.set_aside.name, epoch=f"{self._worker.epoch:016x}")
         self._open_link()
+        last_run.begin(self._lock)
         try:
             self._start_runners()
             status = self._serve()
-        finally:
+        except BaseException as error:
             self._shut_down()
+            last_run.end(self._lock, message=f"{type(error).__name__}: {error}")
+            raise
+        self._shut_down()
+        last_run.end(self._lock)
         return status
 
     # ---- start ----------------------------------------------------------------------
@@ -173,6 +177,26 @@ class Daemon:
             self._inbox.put(("event", (stream.name, "fell-back", back)))
         return slot
 
+    def _open_spool(self) -> Spool:
+        """In the spool's thread. Raw windows that were sealed under other rules do not leave any more."""
+        config = self._config
+        spool = Spool.open(
+            config.state_dir / "spool.db",
+            max_bytes=config.budget.spool_bytes,
+            gap=self._gap,
+            bytes_day={kind: getattr(config.budget, f"{kind}_bytes_day") for kind in KINDS},
+        )
+        if raw.is_changed(config, spool.checkpoints()):
+            spool.withdraw("raw", checkpoint=(raw.MARK, raw.mark_of(config)))
+        return spool
+
+    def _check_raw(self) -> None:
+        """Refuse an allow-list with a channel that a bundle lacks; after a rollout it is only told, as a fact is."""
+        for name, slot in self._slots.items():
+            unknown = raw.refuse_unknown(slot.config, slot.loaded.program, is_strict=not slot.rollout)
+            if unknown:
+                self._log("raw", stream=name, unknown=",".join(unknown))
+
     def _check_context(self) -> None:
         """Tell the facts that nothing reads; refuse a misspelt one while the device runs what it was shipped with.
 
@@ -226,6 +250,7 @@ class Daemon:
             if slot.trial_digest:
                 slot.trial_from = slot.runner.windows
         for slot in self._slots.values():
+            self._tell_crash(slot)
             manifest = slot.loaded.bundle.manifest
             fields: dict[str, str | int] = {
                 "bundle": slot.loaded.digest, "name": manifest.name, "version": manifest.version,
@@ -235,6 +260,15 @@ class Daemon:
             if slot.runner:
                 slot.runner.start()
         self._link_at = time.monotonic() + LINK_AFTER_S
+
+    def _tell_crash(self, slot: Slot) -> None:
+        """What the last run did in this stream, where nobody ended it: as far as its last checkpoint says."""
+        if self._crash is None:
+            return
+        fields: dict[str, str | int] = {"how": self._crash.how, "started_ms": self._crash.started_ms}
+        fields |= {"message": self._crash.message} if self._crash.message else {}
+        fields |= place_of(self._worker.checkpoints.get(slot.config.name))
+        self._event(slot.config.name, "crash", fields)
 
     def _runner(self, slot: Slot, checkpoint: tuple[bytes, Loaded | None] | None) -> Runner:
         return Runner(
@@ -469,7 +503,8 @@ class Daemon:
             name: (slot.runner.loaded if slot.runner else slot.loaded, short_name(slot.config.source))
             for name, slot in self._slots.items()
         }
-        return letters.birth(self._config.device, self._worker.epoch, running)
+        allowed, most = raw.told(self._config), self._config.budget.raw_bytes_day
+        return letters.birth(self._config.device, self._worker.epoch, running, raw=allowed, raw_bytes_day=most)
 
     def _state_letter(self, *, online: bool) -> Letter:
         running = {n: s.runner.digest if s.runner else s.loaded.digest for n, s in self._slots.items()}

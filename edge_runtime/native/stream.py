@@ -233,6 +233,15 @@ class Stream:
         lib.er_stream_clock(self._handle, counts)
         return ClockCounts(counts.duplicates, counts.late, counts.filled, counts.resets)
 
+    def window(self, channel: int) -> bytes:
+        """float32 of the last complete window of a channel, in its unit and oldest first; b"" where none stands.
+
+        One stands from a decision on until the next frame; a channel of another rate has fewer values.
+        """
+        n = ffi.new("uint32_t *")
+        values = lib.er_stream_window(self._handle, channel, n)
+        return bytes(ffi.buffer(values, 4 * n[0])) if values else b""
+
     # ---- summary
 
     def summary(self) -> tuple[tuple[SummaryRow, ...], tuple[int, ...]]:

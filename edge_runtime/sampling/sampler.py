@@ -104,10 +104,11 @@ class Sampler:
         features: memoryview[Any],
         scores: memoryview[Any],
         apart: int | None = None,
-    ) -> None:
+    ) -> tuple[float, int] | None:
         """Weigh a decision and copy it if its priority is among the k highest so far.
 
-        `apart` is the reason why it is kept with certainty, while there is room for it.
+        `apart` is the reason why it is kept with certainty, while there is room for it. What is kept gives its
+        priority (infinite where it is certain) and its reason, the others None.
         """
         total = sum(self._seen)
         of_label = self._seen[label]  # -1, abstain, is the last
@@ -117,17 +118,18 @@ class Sampler:
         if apart is not None and len(self._apart) < APART:
             told = (_CERTAIN, weight, window, time_ms, label, vote, apart, latency_us)
             self._apart.append(_Item((*told, _float32(features), _float32(scores))))
-            return
+            return _CERTAIN, apart
         priority = weight / draw(self._stream, window)
         if len(self._heap) == self._k and priority <= self._heap[0][0]:
             self._tau = max(self._tau, priority)
-            return
+            return None
         numbers = (priority, weight, window, time_ms, label, vote, reason, latency_us)
         kept = _Item((*numbers, _float32(features), _float32(scores)))
         if len(self._heap) < self._k:
             heapq.heappush(self._heap, kept)
         else:
             self._tau = max(self._tau, heapq.heappushpop(self._heap, kept)[0])
+        return priority, reason
 
     def finish(self, period: int) -> list[Sampled]:
         """The records of the period in window order; the next offer begins a new period.

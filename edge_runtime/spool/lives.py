@@ -32,11 +32,15 @@ def new_epoch() -> int:
 
 def place_of(mark: Mark) -> str:
     """Where a spool is: this start of the machine, and the very files."""
+    return f"{boot_id()} {mark.place}"
+
+
+def boot_id() -> str:
+    """Of this start of the machine; "" where it is no Linux."""
     try:
-        boot = BOOT_ID.read_text(encoding="ascii").strip()
+        return BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        boot = ""  # no Linux: the file alone
-    return f"{boot} {mark.place}"
+        return ""
 
 
 def lives_of(db: sqlite3.Connection, mark: Mark, *, epoch: int, next_seq: int) -> tuple[list[Life], bool]:

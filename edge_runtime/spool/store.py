@@ -57,6 +57,7 @@ class Spool:
         db.execute(f"PRAGMA journal_size_limit={log_bytes}")
         self._allowance = full(bytes_day)
         self._dropped_rows = 0
+        self._withdrawn: tuple[str, dict[str, bytes]] | None = None
         # Gap batches that nobody has read yet, by kind: these may grow in place. Not known after a start.
         self._unread_gaps: dict[str, tuple[int, Gap]] = {}
 
@@ -115,6 +116,7 @@ class Spool:
         allowance = self._allowance.at(now_ms)
         with self._transaction():
             seq = self._next_seq
+            withdrawn = self._give_up_withdrawn(gaps)
             for draft in drafts:
                 payload = draft.encode(seq)
                 last = seq + draft.rows - 1
@@ -126,21 +128,26 @@ class Spool:
                     _note(gaps, Gap(kind=draft.kind, first_seq=seq, last_seq=last, rows=draft.rows))
                 seq = last + 1
             unread, seq = self._leave_gaps(gaps, seq, now_ms=now_ms)
-            self._db.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", (checkpoints or {}).items())
+            whole = {**(checkpoints or {}), **withdrawn}
+            self._db.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", whole.items())
             self._db.execute("UPDATE meta SET value = ? WHERE name = 'next_seq'", (seq,))
             if self._is_new_life:
                 write_lives(self._db, self._mark, self._lives)
         self._next_seq, self._unread_gaps, self._is_new_life = seq, unread, False
-        self._allowance = allowance
+        self._allowance, self._withdrawn = allowance, None
         self._dropped_rows += sum(gap.rows for gap in gaps.values())
         self._mark.write(self.epoch, seq)
+
+    def withdraw(self, kind: str, *, checkpoint: tuple[str, bytes]) -> None:
+        """Hand out nothing of this kind that waits; the next commit gives it up, named, and keeps the checkpoint."""
+        self._withdrawn = (kind, dict([checkpoint]))
 
     def pending(self, limit: int, *, after_seq: int = 0) -> list[Sealed]:
         """At most `limit` batches in order of their numbers, those after `after_seq`."""
         rows = self._db.execute(
-            "SELECT first_seq, last_seq, kind, stream, sealed_ms, payload FROM batch WHERE first_seq > ?"
+            "SELECT first_seq, last_seq, kind, stream, sealed_ms, payload FROM batch WHERE first_seq > ? AND kind != ?"
             " ORDER BY first_seq LIMIT ?",
-            (after_seq, limit),
+            (after_seq, self._withdrawn[0] if self._withdrawn else "", limit),
         ).fetchall()
         read = {row[0] for row in rows}
         self._unread_gaps = {k: gap for k, gap in self._unread_gaps.items() if gap[0] not in read}
@@ -211,8 +218,8 @@ class Spool:
 
     def _make_room(self, payload_bytes: int, gaps: dict[str, Gap]) -> bool:
         """Give up the oldest batches until the payload fits; False if it never will."""
-        # Overflow pages, and one each for their beginning, a leaf, the index and a gap event.
-        need = (payload_bytes // (PAGE_BYTES - 4) + 4) * PAGE_BYTES
+        # Overflow pages, and one each for their beginning, a leaf, the index and two gap events.
+        need = (payload_bytes // (PAGE_BYTES - 4) + 5) * PAGE_BYTES
         if need > self._room_bytes // 4:
             return False
         while self._used_bytes() + need > self._room_bytes:
@@ -223,12 +230,22 @@ class Spool:
             _note(gaps, oldest)
         return True
 
+    def _give_up_withdrawn(self, gaps: dict[str, Gap]) -> dict[str, bytes]:
+        """Within a transaction; the checkpoint to keep with it."""
+        if self._withdrawn is None:
+            return {}
+        kind, checkpoint = self._withdrawn
+        for first, last in self._db.execute("SELECT first_seq, last_seq FROM batch WHERE kind = ?", (kind,)).fetchall():
+            _note(gaps, Gap(kind=kind, first_seq=first, last_seq=last, rows=last - first + 1))
+        self._db.execute("DELETE FROM batch WHERE kind = ?", (kind,))
+        return checkpoint
+
     def _oldest(self) -> Gap | None:
         kept = [seq for seq, _ in self._unread_gaps.values()]
-        kept += [0] * (len(KINDS) - len(kept))
+        places = ", ".join("?" * len(kept))
         for kind in KINDS:
             row = self._db.execute(
-                "SELECT first_seq, last_seq FROM batch WHERE kind = ? AND first_seq NOT IN (?, ?, ?)"
+                f"SELECT first_seq, last_seq FROM batch WHERE kind = ? AND first_seq NOT IN ({places})"
                 " ORDER BY first_seq LIMIT 1",
                 (kind, *kept),
             ).fetchone()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from edge_runtime.lean import dataclass
 
-KINDS = ("rec", "sum", "ev")
+KINDS = ("raw", "rec", "sum", "ev")
 """Kinds of batch, topic leafs too, in the order in which a full spool gives them up."""
 
 
@@ -51,7 +51,10 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """What was given up for want of room or over its bytes a day: `rows` of `kind`, all inside first_seq..last_seq."""
+    """What was given up: `rows` of `kind`, all inside first_seq..last_seq.
+
+    For want of room, over its bytes a day, or because it may not leave the device any more.
+    """
 
     kind: str
     first_seq: int

@@ -9,13 +9,14 @@ from array import array
 from typing import Any, Final
 
 from edge_runtime.contract.ack import Ack
-from edge_runtime.contract.birth import Birth, BirthStream, State
+from edge_runtime.contract.birth import Birth, BirthStream, RawRule, State
 from edge_runtime.contract.checks import I63, SAFE, U64
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.summary import SummaryBatch, SummaryRow
+from edge_runtime.contract.window import Window
 from edge_runtime.lean import items_of
 from tests.contract.samples import sha
 
@@ -159,6 +160,34 @@ def birth(rng: random.Random) -> Birth:
         utc_offset_min=integer(rng, -1440, 1440),
         versions={words(rng, 1, 60) + str(i): words(rng, 0, 256) for i in range(integer(rng, 0, 32))},
         streams=(stream,) if rng.random() < 0.8 else (),
+        **raw(rng),
+    )
+
+
+def raw(rng: random.Random) -> dict[str, Any]:
+    if rng.random() < 0.4:
+        return {}
+    rule = RawRule(
+        channels=tuple(words(rng, 1, 60) + str(i) for i in range(integer(rng, 1, 64))),
+        reasons=tuple(name(rng)[:60] + str(i) for i in range(integer(rng, 1, 16))),
+        windows=integer(rng, 1, 64),
+    )
+    return {"raw": rng.choice(({}, {name(rng): rule})), "raw_bytes_day": integer(rng, 0, SAFE)}
+
+
+def window(rng: random.Random) -> Window:
+    sizes = tuple(rng.choice((1, 2, 300, 4096)) for _ in range(rng.choice((1, 3, 16))))
+    return Window(
+        header=header(rng),
+        seq=integer(rng, 1, I63),
+        clock=rng.randrange(3),
+        window=integer(rng, 0, I63),
+        time_ms=integer(rng, 0, SAFE),
+        reason=rng.randrange(6),
+        rate_hz=rng.choice((5e-324, 1e300, rng.random() + 1)),
+        names=tuple(words(rng, 1, 60) + str(i) for i in range(len(sizes))),
+        n_values=sizes,
+        values=array("f", [single(rng)] * sum(sizes)),
     )
 
 
@@ -178,4 +207,4 @@ def ack(rng: random.Random) -> Ack:
     return Ack(epoch=integer(rng, 0, U64), ranges=tuple((first, integer(rng, first, I63)) for first in firsts))
 
 
-MESSAGES: Final = (records, packed, summary, event, birth, state, ack)
+MESSAGES: Final = (records, packed, summary, window, event, birth, state, ack)

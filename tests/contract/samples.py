@@ -15,7 +15,7 @@ from typing import Any
 
 from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.baseline import Baseline, Bins, Stratum
-from edge_runtime.contract.birth import Birth, BirthStream, State
+from edge_runtime.contract.birth import Birth, BirthStream, RawRule, State
 from edge_runtime.contract.bundle import members_of, pack
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.golden import Golden
@@ -28,6 +28,7 @@ from edge_runtime.contract.records import RecordBatch
 from edge_runtime.contract.strata import Counts, Part, Strata
 from edge_runtime.contract.summary import SummaryBatch, SummaryRow
 from edge_runtime.contract.timing import Timing
+from edge_runtime.contract.window import Window
 from edge_runtime.lean import items_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -216,6 +217,23 @@ BIRTH = Birth(
         ),
     ),
 )
+TOLD = replace(
+    BIRTH,
+    raw={"motor": RawRule(channels=("acc_x", "acc_y"), reasons=("fault", "range"), windows=2)},
+    raw_bytes_day=1_000_000,
+)
+WINDOW = Window(
+    header=HEADER,
+    seq=46,
+    clock=1,
+    window=1300,
+    time_ms=1_760_000_384_000,
+    reason=4,
+    rate_hz=50.0,
+    names=("acc_x", "temp"),
+    n_values=(4, 1),
+    values=array("f", [0.5, -1.25, 3.0, NAN, 21.5]),
+)
 STATE = State(
     online=True,
     device="pump-7",
@@ -275,7 +293,9 @@ DOCUMENTS = (
     _document("summary", SUMMARY, is_json=False),
     _document("summary", TIMED, is_json=False, variant="-latency"),
     _document("event", EVENT, is_json=False),
+    _document("window", WINDOW, is_json=False),
     _document("birth", BIRTH, is_json=False),
+    _document("birth", TOLD, is_json=False, variant="-raw"),
     _document("state", STATE, is_json=False),
     _document("ack", ACK, is_json=False),
 )

@@ -32,7 +32,7 @@ def test_every_document_has_a_section_that_names_each_field(document: Document) 
     missing = {name.decode() for name in names} - {"format", "kind"} - set(re.findall(r"`([a-z0-9_]+)`", section))
     header = (
         set(re.findall(r"`([a-z0-9_]+)`", SECTIONS["header"]))
-        if document.kind in ("packed", "records", "summary")
+        if document.kind in ("packed", "records", "summary", "window")
         else set()
     )
     free = {"motor", "fields", "check", "rows", "label_flips", "worst"}  # names that a user chose

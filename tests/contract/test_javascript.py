@@ -62,6 +62,8 @@ PLANTED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("documents.mjs", "(d.step_us * ahead) / 1000n", "0n", "packed"),  # times of the first row
     ("documents.mjs", "row.vote >= -1 && row.vote <= 63", "true", "spelled"),
     ("documents.mjs", "sum(own) === n", "true", "summary"),
+    ("documents.mjs", 'long(d, where, sum(d.n_values), "values")', "void 0", "window"),
+    ("documents.mjs", '"raw" in d === "raw_bytes_day" in d', "true", "birth-raw"),
     ("documents.mjs", "low <= d.last[i]", "true", "ack"),
     ("documents.mjs", 'Math.fround(x) === x, "a number exact', 'true, "a number exact', "golden"),
     ("documents.mjs", "below(at, n,", "below(at, n + 1,", "program"),

@@ -87,6 +87,7 @@ def test_the_cloud_publishes_nothing_else() -> None:
 def test_consumers_share_every_topic_that_the_store_keeps() -> None:
     assert topics.INGEST == (
         "$share/ingest/el/v1/+/+/rec/+",
+        "$share/ingest/el/v1/+/+/raw/+",
         "$share/ingest/el/v1/+/+/sum/+",
         "$share/ingest/el/v1/+/+/ev",
         "$share/ingest/el/v1/+/+/birth",

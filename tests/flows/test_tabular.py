@@ -168,7 +168,7 @@ def test_a_device_that_decides_records_says_so_to_the_fleet(tmp_path: Path) -> N
     rig = Rig(tmp_path / "dev")
     config = load_config(rig.write(source=f"playback {tmp_path / 'pumps.csv'}", bundle=str(exported.path)))
     loaded = load_bundle(unpack(exported.path.read_bytes()))
-    said = Birth.from_bytes(birth(config.device, 1, {"m": (loaded, "playback")}).payload)
+    said = Birth.from_bytes(birth(config.device, 1, {"m": (loaded, "playback")}, raw={}, raw_bytes_day=0).payload)
     assert (said.streams[0].window_frames, said.streams[0].hop_frames) == (1, 1)
 
 

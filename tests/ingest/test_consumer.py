@@ -49,7 +49,15 @@ def test_what_a_device_sends_is_stored_and_then_acknowledged_by_name(broker: Bro
         consumer.stop()
     assert sorted(named) == [(1, 4), (5, 5), (6, 6)]
     counts = {name: len(view.sql(ws, f"select * from {name}").fetchall()) for name in schema.TABLES}
-    assert counts == {"records": 4, "summaries": 1, "events": 1, "births": 1, "states": 0, "quarantine": 1}
+    assert counts == {
+        "records": 4,
+        "summaries": 1,
+        "windows": 0,
+        "events": 1,
+        "births": 1,
+        "states": 0,
+        "quarantine": 1,
+    }
 
 
 def test_two_consumers_share_the_work(broker: Broker, ws: Workspace) -> None:

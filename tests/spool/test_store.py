@@ -335,3 +335,47 @@ def test_too_small_a_bound_is_refused(tmp_path: Path) -> None:
 def test_a_bad_draft_is_refused(kind: str, rows: int) -> None:
     with pytest.raises(ValueError, match=r"kind|rows"):
         draft(rows, kind=kind)
+
+
+# ---- what may not leave any more
+
+
+def test_raw_windows_go_before_records(tmp_path: Path) -> None:
+    with open_spool(tmp_path / "spool", max_bytes=256 * 1024) as spool:
+        spool.commit([draft(1, size=4000), draft(1, kind="raw", size=4000)], now_ms=0)
+        for _ in range(60):
+            spool.commit([draft(1, kind="ev", size=4000)], now_ms=0)
+        kept = spool.pending(999)
+        assert {gap.kind for gap in map(gap_of, kept) if gap} >= {"raw"}
+        assert "raw" not in {batch.kind for batch in kept}
+
+
+def test_what_is_withdrawn_is_not_handed_out_and_is_named_with_the_next_commit(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    with open_spool(path) as spool:
+        spool.commit([draft(2), draft(1, kind="raw"), draft(1, kind="raw"), draft(3)], now_ms=0)
+    with open_spool(path) as spool:
+        spool.withdraw("raw", checkpoint=("", b"narrow"))
+        assert [batch.first_seq for batch in spool.pending(9)] == [1, 5], "before anything is written, too"
+        assert spool.checkpoint("") is None
+        spool.commit([draft(1, kind="raw")], checkpoints={"s": b"1"}, now_ms=0)
+        assert [batch.kind for batch in spool.pending(9)] == ["rec", "rec", "raw", "ev"], "what is new may go"
+        [gap] = [gap for gap in map(gap_of, spool.pending(9)) if gap]
+        assert gap == Gap(kind="raw", first_seq=3, last_seq=4, rows=2)
+        assert spool.checkpoints() == {"": b"narrow", "s": b"1"}
+        spool.commit([draft(1, kind="raw")], now_ms=0)
+        assert [batch.kind for batch in spool.pending(9)].count("raw") == 2
+
+
+def test_a_commit_that_fails_withdraws_nothing_and_the_next_one_does(tmp_path: Path) -> None:
+    def fail(_: int) -> bytes:
+        raise RuntimeError("no payload")
+
+    with open_spool(tmp_path / "spool") as spool:
+        spool.commit([draft(1, kind="raw")], now_ms=0)
+        spool.withdraw("raw", checkpoint=("", b"narrow"))
+        with pytest.raises(RuntimeError, match="no payload"):
+            spool.commit([Draft(kind="rec", stream="s", rows=1, encode=fail)], now_ms=0)
+        assert spool.pending(9) == []
+        spool.commit([], now_ms=0)
+        assert [gap.rows for gap in map(gap_of, spool.pending(9)) if gap] == [1]
