@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +23,9 @@ def simulate(
     faults: Annotated[
         str, typer.Option(help="all, none, or some of outage,clock,restart,storm,sick,shift.")
     ] = "outage,clock,restart,storm,sick",
+    speed: Annotated[
+        float, typer.Option(help="Times real time: 1 is real time, 0 as fast as it goes.", min=0, max=1e6)
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.", min=0)] = 1,
     drift: Annotated[
         bool, typer.Option("--drift", help="Also judge the result: alarms beside what was planted.")
@@ -40,9 +44,11 @@ def simulate(
     from cloud_trainer.workspace import Workspace
     from edge_runtime.errors import EdgeloopError
 
+    clock: dict[str, Any] = {"speed": speed, "start_ms": time.time_ns() // 1_000_000} if speed else {}
     plan = Plan(
-        devices=devices, periods=hours, windows=windows, records=records, faults=parse_faults(faults), seed=seed
-    )
+        devices=devices, periods=hours, windows=windows, records=records, faults=parse_faults(faults), seed=seed,
+        **clock,
+    )  # fmt: skip
     ws = Workspace(workspace)
     outcome = run(
         plan, ws, prefer=broker, address=(host, port) if host else None, say=lambda text: typer.echo(text, err=True)

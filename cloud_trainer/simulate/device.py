@@ -13,7 +13,7 @@ from typing import Final
 
 from cloud_trainer.simulate import world
 from cloud_trainer.simulate.link import SocketLink
-from cloud_trainer.simulate.plan import Plan
+from cloud_trainer.simulate.plan import HOUR_MS, Plan
 from edge_runtime.contract import topics
 from edge_runtime.contract.birth import Birth, BirthStream
 from edge_runtime.contract.bundle import Bundle
@@ -27,8 +27,6 @@ from edge_runtime.transport import Courier, Letter
 
 SITE: Final = "simulated"
 STREAM: Final = "main"
-START_MS: Final = 1_767_225_600_000  # 2026-01-01
-HOUR_MS: Final = 3_600_000
 SYNCED: Final = 1
 _NO_FRAMES: Final = array("f")
 
@@ -106,14 +104,14 @@ class Device:
 
     def make(self, period: int, rows: world.F32, *, clock_ms: int = 0, dies_at: int = -1) -> None:
         """Decide the windows of a period and seal what it tells; `dies_at` is the window before which it restarts."""
-        n = self._plan.windows
+        n, start_ms = self._plan.windows, self._plan.start_ms + round(self._plan.phase(self.number) * HOUR_MS)
         for at, row in enumerate(rows.tolist()):
             if at == dies_at:
                 self._restart()
             self._stream.record(row)
             self._stream.step(_NO_FRAMES, 0, 1)
             decision = self._stream.decision
-            time_ms = START_MS + period * HOUR_MS + at * HOUR_MS // n + clock_ms + self._rng.randrange(5)
+            time_ms = start_ms + period * HOUR_MS + at * HOUR_MS // n + clock_ms + self._rng.randrange(5)
             latency_ns = 1000 * self._rng.randrange(15, 90)
             if self._period.observe(
                 decision, self._stream, window=period * n + at, time_ms=time_ms, latency_ns=latency_ns
@@ -163,7 +161,7 @@ class Device:
             window_frames=1, hop_frames=1, rate_hz=program.rate_hz, source="simulated",
         )  # fmt: skip
         born = Birth(
-            site=SITE, device=self.id, epoch=self.spool.epoch, time_ms=START_MS, utc_offset_min=0,
+            site=SITE, device=self.id, epoch=self.spool.epoch, time_ms=self._plan.start_ms, utc_offset_min=0,
             versions=letters.versions(), streams=(stream,),
         )  # fmt: skip
         return Letter(topic=topics.up(SITE, self.id, "birth"), payload=born.to_bytes(), retain=True)

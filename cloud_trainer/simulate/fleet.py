@@ -1,7 +1,7 @@
 """The run: broker, consumer and devices, period after period, and what came of it.
 
 Its one rule: hours are simulated, connections are real. Time of the records is the simulation's; couriers, broker and
-consumer go by the clock, so a period takes as long as the machine needs for it.
+consumer go by the clock, so a period takes as long as the machine needs for it, or with a speed as long as that says.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class Fleet:
     most_connected: int = 0
     storm: Storm | None = None
     seconds: float = 0.0
+    began: float = 0.0
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     swept_at: float = 0.0
     swept_all_at: float = 0.0
@@ -120,7 +121,7 @@ class Fleet:
         began = time.monotonic()
         self.pump_until(lambda: self.connected() == len(self.devices))
         self.say(f"{self.connected()} devices connected in {time.monotonic() - began:.1f} s")
-        began = time.monotonic()
+        self.began = time.monotonic()
         met = {fault: self.plan.met(fault) for fault in ("outage", "clock", "restart", "sick", "shift", "storm")}
         for period in range(self.plan.periods):
             self._period(period, met)
@@ -130,7 +131,7 @@ class Fleet:
         for device in self.devices:
             device.link.wanted = True
         self.pump_until(lambda: not self.waiting())
-        self.seconds = time.monotonic() - began
+        self.seconds = time.monotonic() - self.began
 
     def _period(self, period: int, met: dict[str, dict[int, int]]) -> None:
         away = self.plan.away_periods
@@ -143,6 +144,7 @@ class Fleet:
                 device.link.cut()
             set_at = met["clock"].get(i)
             is_wrong = set_at is not None and set_at <= period < set_at + away
+            self._wait_for(self.plan.due_s(i, period))
             rows = world.windows(
                 self.plan, i, period, is_sick=met["sick"].get(i, period + 1) <= period,
                 is_moved=met["shift"].get(i, period + 1) <= period,
@@ -155,6 +157,12 @@ class Fleet:
             if i % 16 == 0:
                 self.pump(0.0)
         self.pump_until(lambda: self.waiting(reachable=True) <= BEHIND * len(self.devices))
+
+    def _wait_for(self, due_s: float) -> None:
+        """Move messages until so long after the start."""
+        while time.monotonic() - self.began < due_s:
+            self.pump(SWEEP_S)
+            self.consumer.check()
 
     def _storm(self) -> None:
         """The broker dies and forgets; every device comes back."""

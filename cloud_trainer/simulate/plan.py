@@ -23,6 +23,8 @@ FAULTS: Final[Mapping[str, str]] = {
 STEADY: Final = ("outage", "clock", "restart", "storm")
 """The faults that leave the numbers as they are: with these alone no alarm is right."""
 YEAR_MS: Final = 365 * 86_400_000
+START_MS: Final = 1_767_225_600_000  # 2026-01-01
+HOUR_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,9 @@ class Plan:
         faults: Names of `FAULTS`.
         seed: Of everything that is drawn.
         resend_s: First wait for the store's acknowledgement, as in device.toml [s].
+        speed: Times real time: an hour of the devices takes 3600 / speed seconds, and each ends its hours at its own
+            moment. 0: as fast as broker and store take it.
+        start_ms: What the clocks of the devices say at the start [UTC ms]; with speed 1 it is best the true time.
     """
 
     devices: int
@@ -46,6 +51,8 @@ class Plan:
     faults: tuple[str, ...]
     seed: int
     resend_s: float = 10.0
+    speed: float = 0.0
+    start_ms: int = START_MS
 
     def met(self, fault: str) -> dict[int, int]:
         """Device -> period in which it meets `fault`; none where the plan does not have it."""
@@ -56,6 +63,14 @@ class Plan:
         share = {"outage": 0.2, "clock": 0.1, "restart": 0.2, "sick": 0.02}.get(fault, 1.0)
         some = sorted(rng.sample(range(self.devices), max(1, round(share * self.devices))))
         return {one: first.get(fault, rng.randrange(self.periods)) for one in some}
+
+    def phase(self, device: int) -> float:
+        """By what part of an hour the hours of a device end later than those of the first, 0 up to 1."""
+        return device / self.devices if self.speed else 0.0
+
+    def due_s(self, device: int, period: int) -> float:
+        """When a device has all windows of a period, from the start on [s]; 0 for at once."""
+        return (period + 1 + self.phase(device)) * HOUR_MS / 1000 / self.speed if self.speed else 0.0
 
     @property
     def away_periods(self) -> int:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import selectors
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from cloud_trainer.drift import judge
+from cloud_trainer.ingest import view
 from cloud_trainer.ingest.broker import available
 from cloud_trainer.ingest.pending import Pending
 from cloud_trainer.ingest.store import append
 from cloud_trainer.simulate import FAULTS, Plan, parse_faults, simulate, world
 from cloud_trainer.simulate.device import SITE, STREAM, Device, MemorySpool
 from cloud_trainer.simulate.outcome import alarm_lines, compare
-from cloud_trainer.simulate.plan import STEADY
+from cloud_trainer.simulate.plan import HOUR_MS, STEADY
 from cloud_trainer.simulate.watch import Usage
 from cloud_trainer.workspace import Workspace
 from edge_runtime.contract import topics
@@ -40,6 +42,46 @@ def test_a_fleet_with_every_fault_arrives_once_and_the_sick_sensor_is_told(tmp_p
     told = "\n".join(alarm_lines(outcome, judge(ws, bundle=outcome.bundle)))
     assert "planted: 1 sick sensor; told: drifted (sick sensor)" in told
     assert "1 device named, 0 of them without a fault" in told
+
+
+@pytest.mark.parametrize(
+    ("faults", "wanted"),
+    [
+        ((), ("planted: nothing; told: steady",)),
+        (("shift",), ("planted: the world moves; told: drifted (moved world)", "6 devices named, 0 of them without")),
+        (("sick",), ("planted: 1 sick sensor; told: drifted (sick sensor)", "1 device named, 0 of them without")),
+    ],
+    ids=["steady", "shift", "sick"],
+)
+def test_what_was_planted_is_what_the_judge_says(
+    faults: tuple[str, ...], wanted: tuple[str, ...], tmp_path: Path
+) -> None:
+    """From the devices' sensors by codec, broker and store to the verdict."""
+    ws = Workspace(tmp_path)
+    outcome = simulate(dataclasses.replace(PLAN, periods=15, faults=faults), ws)
+    assert outcome.is_whole, outcome.lines()
+    told = "\n".join(alarm_lines(outcome, judge(ws, bundle=outcome.bundle)))
+    for words in wanted:
+        assert words in told, told
+
+
+def test_in_real_time_each_device_ends_its_hours_at_its_own_moment(tmp_path: Path) -> None:
+    """Two hours at 3,600 times real time: the third device's second one ends after 2 + 2/3 seconds."""
+    now_ms = time.time_ns() // 1_000_000
+    plan = dataclasses.replace(PLAN, devices=3, periods=2, faults=(), speed=3600.0, start_ms=now_ms)
+    ws = Workspace(tmp_path)
+    outcome = simulate(plan, ws)
+    assert outcome.is_whole, outcome.lines()
+    assert outcome.seconds >= 2 + 2 / 3
+    rows = view.sql(ws, "select device, min(start_ms) from summaries group by device order by device").fetchall()
+    assert [round((at - now_ms) / HOUR_MS, 2) for _, at in rows] == [0.0, 0.33, 0.67]
+
+
+def test_a_speed_gives_each_hour_its_seconds() -> None:
+    plan = dataclasses.replace(PLAN, devices=4, speed=2.0)
+    assert [plan.due_s(device, 0) for device in range(4)] == [1800, 2250, 2700, 3150]
+    assert plan.due_s(0, 2) == 5400
+    assert dataclasses.replace(plan, speed=0.0).due_s(3, 2) == 0
 
 
 @pytest.mark.planted
