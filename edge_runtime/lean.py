@@ -66,7 +66,7 @@ else:
             fields = {name: one if isinstance(one, _Field) else _Field(one) for name, one in given.items()}
             more = {"__slots__": tuple(names), "__match_args__": (), "_given": fields, "_is_kw_only": kw_only}
             more |= {"_annotated": names}  # a class of it without fields of its own has no annotations
-            more |= {"__qualname__": cls.__qualname__, "__hash__": None}
+            more |= {"__qualname__": cls.__qualname__}
             return type(cls)(cls.__name__, cls.__bases__, _COMMON | more | (_FROZEN if frozen else {}) | own)
 
         return made
@@ -93,7 +93,7 @@ def required(kind: type[Any]) -> tuple[str, ...]:
 
 
 def uniform(low: float, high: float) -> float:
-    """A random number of the system's, low <= it < high."""
+    """A random number of the system's, low <= it <= high."""
     return low + (high - low) * (int.from_bytes(os.urandom(7)) >> 3) / 2**53
 
 
@@ -130,7 +130,10 @@ def _init(self: Any, *values: Any, **given: Any) -> None:
     if values:
         if self._is_kw_only or len(values) > len(self._given):
             raise TypeError(f"{what}: {len(values)} values without a name")
-        given |= zip(self._given, values, strict=False)
+        named = dict(zip(self._given, values, strict=False))
+        if named.keys() & given:
+            raise TypeError(f"{what}: {', '.join(named.keys() & given)} is given twice")
+        given |= named
     wanted: dict[str, _Field] = self._given
     if given.keys() == wanted.keys():  # as nearly all are made: nothing to look for
         wanted = {}

@@ -1,19 +1,26 @@
 """Planted bugs: each must turn a test of this folder red. `python -m tests.contract.mutants` plants one after another.
 
-It works on a copy of the tree; a bug that no test sees is printed and gives exit status 1.
+A bug that no test sees is printed and gives exit status 1.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[2]
+from tests.planting import Mutant, plant
+
+CONTRACT: Final = "edge_runtime/contract/"
+COPIED: Final = (
+    "edge_runtime",
+    "tests/contract",
+    "tests/__init__.py",
+    "docs/javascript",
+    "pyproject.toml",
+    "FORMAT.md",
+)
+QUICK: Final = ("values", "canonical", "cbor", "documents")
+TESTS: Final = (*(f"tests/contract/test_{name}.py" for name in QUICK), "tests/contract")
 MUTANTS: Final[tuple[tuple[str, str, str], ...]] = (
     # file of edge_runtime/contract, what stands there, the bug
     ("canonical.py", 'name.encode("utf-16-be", "surrogatepass")', "name"),
@@ -94,47 +101,10 @@ MUTANTS: Final[tuple[tuple[str, str, str], ...]] = (
 )
 
 
-def survives(tree: Path, mutant: tuple[str, str, str]) -> bool:
-    """Whether the tests stay green with the bug in."""
-    name, old, new = mutant
-    path = tree / "edge_runtime" / "contract" / name
-    text = path.read_text()
-    path.write_text(text.replace(old, new))
-    green = is_green(tree)
-    path.write_text(text)
-    return green
-
-
-def is_green(tree: Path) -> bool:
-    """Whether the tests of this folder pass in `tree`; those that plant bugs of their own are left out."""
-    options = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not planted"]
-    quick = [f"tests/contract/test_{name}.py" for name in ("values", "canonical", "cbor", "documents")]
-    command = [sys.executable, "-B", "-m", "pytest", *quick, "tests/contract", *options]  # pytest runs none twice
-    environment = os.environ | {"PYTHONPATH": str(tree)}
-    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, check=False).returncode == 0
-
-
 def main() -> int:
-    """Plant them all; the number of survivors, at most 1."""
-    for name, old, _ in MUTANTS:
-        found = (ROOT / "edge_runtime" / "contract" / name).read_text().count(old)
-        if found != 1:
-            raise SystemExit(f"{name}: {old!r} stands {found} times; mend the mutant")
-    missed = []
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder)
-        for name in ("edge_runtime", "tests/contract", "docs/javascript"):
-            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("pyproject.toml", "FORMAT.md", "tests/__init__.py"):
-            shutil.copy(ROOT / name, tree / name)
-        if not is_green(tree):
-            raise SystemExit("the tests fail without any bug, so they would see nothing")
-        for mutant in MUTANTS:
-            if survives(tree, mutant):
-                missed.append(mutant)
-                print(f"SURVIVED {mutant[0]}: {mutant[1]!r} -> {mutant[2]!r}")
-    print(f"{len(MUTANTS) - len(missed)} of {len(MUTANTS)} planted bugs caught")
-    return bool(missed)
+    """Plant them; 1 where one survives."""
+    mutants = [Mutant(file=CONTRACT + file, right=right, wrong=wrong, tests=TESTS) for file, right, wrong in MUTANTS]
+    return plant(mutants, copied=COPIED, words=sys.argv[1:])
 
 
 if __name__ == "__main__":
