@@ -25,9 +25,9 @@ from bench.process import BARE, command, cpu_ms, environment, memory_kib, settle
 from cloud_trainer.rollout.keys import public_keys, signer
 from edge_runtime.contract import topics
 from edge_runtime.contract.ack import Ack
+from edge_runtime.contract.brief import read_summary
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.packed import read_records
-from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.daemon.service import TRIM_S
 from tests.daemon.rig import KEYS
 from tests.spool.common import until
@@ -185,7 +185,7 @@ class Device:
         return client
 
 
-READERS = {"rec": read_records, "sum": SummaryBatch.from_bytes, "ev": Event.from_bytes}
+READERS = {"rec": read_records, "sum": read_summary, "ev": Event.from_bytes}
 
 
 def acknowledged(client: Any, message: Any) -> str:

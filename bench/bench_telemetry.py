@@ -3,6 +3,8 @@
 record_bytes   of a batch of 32 records with 16 features and 3 scores, as the sampler keeps them of an hour by a
                clock that jitters; the largest of ten
 encode_us      `to_bytes` of such a batch, a record; seal_us: from sampled rows to bytes, checks included
+summary_bytes  of an hour of 2,812 windows with 20 features and 3 scores as of the field (tests/contract/period.py), the
+               largest of ten; summary_200_bytes: of the least period; summary_us: `to_bytes` of it
 tally_ns       counting a feature of a window; sketch_ns: its time into the sketch (bench/tally.py)
 records_per_s_core    records stored by CPU-seconds of the consumer process, without its start: commits, acks and
                compaction are in it, the broker and the sender are not; the least of `_mosquitto` and `_iotcore`
@@ -39,6 +41,7 @@ from edge_runtime.contract import topics
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.sampling import Sampled, Sampler
+from tests.contract.period import counted
 from tests.durability.rig import Sitting, events
 from tests.durability.test_faults import FAULTS
 from tests.durability.world import World
@@ -137,6 +140,15 @@ def device_side() -> dict[str, float]:
         "record_bytes": max(sizes) / ROWS,
         "encode_us": us(batch.to_bytes),
         "seal_us": us(lambda: batch_of(rows).to_bytes()),
+    } | summary_side()
+
+
+def summary_side() -> dict[str, float]:
+    hours = [counted(WINDOWS_OF_HOUR, seed) for seed in range(10)]
+    return {
+        "summary_bytes": max(len(hour.to_bytes()) for hour in hours),
+        "summary_200_bytes": max(len(counted(200, seed).to_bytes()) for seed in range(10)),
+        "summary_us": round(1e6 * min(timeit.repeat(hours[0].to_bytes, number=1, repeat=500))),
     }
 
 

@@ -17,6 +17,7 @@ from cloud_trainer.ingest.quota import Quota
 from edge_runtime.contract import topics
 from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.birth import Birth, State
+from edge_runtime.contract.brief import read_summary
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.packed import read_records
 from edge_runtime.contract.records import REASONS, RecordBatch
@@ -96,7 +97,7 @@ class Pending:
         elif topic.leaf == "raw":
             self._window(topic, Window.from_bytes(payload), now_ms)
         elif topic.leaf == "sum":
-            self._summary(topic, SummaryBatch.from_bytes(payload), now_ms)
+            self._summary(topic, read_summary(payload), now_ms)
         elif topic.leaf == "ev":
             self._event(topic, Event.from_bytes(payload), now_ms)
         elif topic.leaf == "birth":

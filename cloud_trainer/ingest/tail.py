@@ -18,9 +18,9 @@ from cloud_trainer.section import did_you_mean
 from edge_runtime.contract import topics
 from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.birth import Birth, State
+from edge_runtime.contract.brief import read_summary
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.packed import read_records
-from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.contract.window import Window
 from edge_runtime.errors import ContractError, TransportError, UsageError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cloud_trainer.workspace import Workspace
 
 DOCUMENTS: dict[str, Callable[[bytes], Any]] = {
-    "rec": read_records, "raw": Window.from_bytes, "sum": SummaryBatch.from_bytes, "ev": Event.from_bytes,
+    "rec": read_records, "raw": Window.from_bytes, "sum": read_summary, "ev": Event.from_bytes,
     "birth": Birth.from_bytes, "state": State.from_bytes, "ack": Ack.from_bytes,
 }  # fmt: skip
 _LEVEL = r"(?:\+|[^+#/\0]*)"

@@ -16,6 +16,7 @@ from cloud_trainer.profile.rates import CLASSES, Rate
 from edge_runtime.contract.traffic import DAY_S, bytes_day
 from edge_runtime.engines import open_engine, program_of, stream_for
 from edge_runtime.errors import UsageError
+from edge_runtime.sampling import APART
 
 if TYPE_CHECKING:
     from edge_runtime.contract.bundle import Bundle
@@ -84,6 +85,7 @@ class Profile:
         per: "a window" or, of a table, "a record".
         window_s: Between two decisions [s]; of a table as the project's rate_hz has it.
         telemetry_bytes_day: Of one stream [bytes/day]: batches encoded as a device encodes them.
+        apart_bytes_day: What records that are kept for what they are (a fault, a value out of range) add at most.
         sampling: That the telemetry is of.
         needs: One a target.
     """
@@ -95,6 +97,7 @@ class Profile:
     per: str
     window_s: float
     telemetry_bytes_day: int
+    apart_bytes_day: int
     sampling: Sampling
     needs: tuple[Need, ...]
 
@@ -151,6 +154,10 @@ def profile(
                 refused="no onnxruntime there" if engine.name != "native" and target in WITHOUT_ORT else "",
             )
         )
+    shape = asdict(sampling) | {
+        "n_features": len(program.features), "n_labels": len(bundle.manifest.labels), "window_s": window_s
+    }  # fmt: skip
+    telemetry = bytes_day(**shape)
     return Profile(
         name=f"{bundle.manifest.name} {bundle.manifest.version}",
         digest=bundle.digest,
@@ -158,12 +165,8 @@ def profile(
         bundle_bytes=bundle_bytes,
         per="a window" if program.channels else "a record",
         window_s=window_s,
-        telemetry_bytes_day=bytes_day(
-            n_features=len(program.features),
-            n_labels=len(bundle.manifest.labels),
-            window_s=window_s,
-            **asdict(sampling),
-        ),
+        telemetry_bytes_day=telemetry,
+        apart_bytes_day=bytes_day(**shape, apart=APART) - telemetry,
         sampling=sampling,
         needs=tuple(needs),
     )
@@ -233,6 +236,7 @@ def text(found: Profile) -> str:
             "",
             f"bundle     {found.bundle_bytes:,} bytes (exact)",
             f"telemetry  {found.telemetry_bytes_day:,} bytes a day: {s.sample_k} records and a summary {period}",
+            f"           {found.apart_bytes_day:,} more at most: {APART} records a period with a fault or out of range",
             *(f"rate       {n.target}: {n.rate.per_us:,.0f} instructions a µs, {n.rate.how}" for n in found.needs),
             *FORMULA,
         )

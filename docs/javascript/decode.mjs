@@ -8,7 +8,7 @@
 // In lines of JSON, what a JSON number cannot hold is text: integers that may pass 2^53-1, "NaN", "Infinity", "-Infinity", "-0".
 
 import { Bytes, ContractError, fromCbor, fromJson, need } from "./bytes.mjs";
-import { FILES, MESSAGES, byRow, known, unpacked } from "./documents.mjs";
+import { FILES, MESSAGES, byRow, known, unbriefed, unpacked } from "./documents.mjs";
 
 // One document; of this kind alone where one is told. Fields that a newer minor number added are kept as they are.
 export function decode(bytes, kind) {
@@ -44,6 +44,9 @@ const ROWS = {
     return unpacked(d).map(({ seq, window, time_ms, ...row }) => ({
       kind: "records", device, stream, epoch, seq, bundle, program, clock, window, time_ms: Number(time_ms), ...row,
     }));
+  },
+  brief(d) {
+    return ROWS.summary({ kind: "summary", ...unbriefed(d) });
   },
   summary({ kind, device, stream, epoch, seq, bundle, program, period, ...d }) {
     const counts = byRow(d.counts, d.n_counts);

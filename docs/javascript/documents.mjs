@@ -2,6 +2,7 @@
 // A check takes a value and its place, refuses it or gives what a consumer wants: a field whose range goes beyond 2^53-1 is a
 // BigInt always and never by its value, other numbers are Numbers, columns are arrays, digests are hex.
 
+import { numbersOf } from "./brief.mjs";
 import { Bytes, ContractError, SAFE, need } from "./bytes.mjs";
 
 const U32 = 2n ** 32n - 1n;
@@ -15,7 +16,11 @@ const bool = (v, where) => (need(typeof v === "boolean", where, "true or false",
 const match = (pattern) => (v, where) => (need(typeof v === "string" && pattern.test(v), where, String(pattern), v), v);
 const id = match(/^[a-z0-9-]{1,64}$/);
 const hexDigest = match(/^[0-9a-f]{64}$/);
-const rawDigest = (v, where) => (need(v instanceof Bytes && v.length === 32, where, "32 bytes", v), String(v));
+const raw = (low, high) => (v, where) => {
+  need(v instanceof Bytes && v.length >= low && v.length <= high, where, `${low}..${high} bytes`, v);
+  return String(v);
+};
+const rawDigest = raw(32, 32);
 const int = (low, high) => (v, where) => {
   need(typeof v === "bigint" && v >= low && v <= high, where, `an integer ${low}..${high}`, v);
   return high > SAFE ? v : Number(v);
@@ -107,6 +112,13 @@ export function unpacked(d) {
   return rows;
 }
 
+// The summary that a brief is, checked as one.
+export function unbriefed({ h: [device, stream, epoch, digests], b }) {
+  const found = known(SUMMARY, numbersOf(b), "brief");
+  summaryRule(found, "brief");
+  return { device, stream, epoch, bundle: digests.slice(0, 64), program: digests.slice(64), ...found };
+}
+
 // ---- messages (CBOR)
 
 const epoch = int(0n, U64);
@@ -120,6 +132,27 @@ const labels = integers(-1n, 63n);
 const scaled = integers(-(2n ** 20n), 2n ** 20n);
 const wide = integers(-I63, I63);
 const header = { device: id, stream: id, epoch, bundle: rawDigest, program: rawDigest };
+
+const SUMMARY = {
+  seq, period: window, start_ms: time, end_ms: time, clock, first_window: window, last_window: window,
+  n_windows: count, label_counts: counts, drops: count, n: counts, n_nan: counts, min: floats, max: floats, first: scaled,
+  last: scaled, sum: wide, sum_sq: wide, sum_lag: wide, n_counts: integers(3n, 66n), counts,
+  latency_bins: left(integers(0n, 700n)), latency_counts: left(integers(1n, U32)),
+};
+
+function summaryRule(d, where) {
+  latencies(d, where);
+  long(d, where, d.n.length, "n_nan", "min", "max", "first", "last", "sum", "sum_sq", "sum_lag", "n_counts");
+  long(d, where, sum(d.n_counts), "counts");
+  need(d.n.length <= 1088, `${where}.n`, "0..1088 rows", d.n.length);
+  need(d.label_counts.length >= 2 && d.label_counts.length <= 65, `${where}.label_counts`, "2..65 values", d.label_counts.length);
+  need(d.first_window <= d.last_window, `${where}.last_window`, `at least ${d.first_window}`, d.last_window);
+  for (const [i, own] of byRow(d.counts, d.n_counts).entries()) {
+    const [n, low, high] = [d.n[i], d.min[i], d.max[i]];
+    need(sum(own) === n, `${where}.counts of row ${i}`, `a sum of ${n}`, sum(own));
+    need(n ? low <= high : low !== low && high !== high, `${where}.min of row ${i}`, "min <= max, NaN without values", [low, high]);
+  }
+}
 
 export const MESSAGES = {
   records: [{
@@ -152,24 +185,14 @@ export const MESSAGES = {
       need(row.vote >= -1 && row.vote <= 63, `${where}.vote`, "votes -1..63", row.vote);
     }
   }],
-  summary: [{
-    ...header, seq, period: window, start_ms: time, end_ms: time, clock, first_window: window, last_window: window,
-    n_windows: count, label_counts: counts, drops: count, n: counts, n_nan: counts, min: floats, max: floats, first: scaled,
-    last: scaled, sum: wide, sum_sq: wide, sum_lag: wide, n_counts: integers(3n, 66n), counts,
-    latency_bins: left(integers(0n, 700n)), latency_counts: left(integers(1n, U32)),
-  }, (d, where) => {
-    latencies(d, where);
-    long(d, where, d.n.length, "n_nan", "min", "max", "first", "last", "sum", "sum_sq", "sum_lag", "n_counts");
-    long(d, where, sum(d.n_counts), "counts");
-    need(d.n.length <= 1088, `${where}.n`, "0..1088 rows", d.n.length);
-    need(d.label_counts.length >= 2 && d.label_counts.length <= 65, `${where}.label_counts`, "2..65 values", d.label_counts.length);
-    need(d.first_window <= d.last_window, `${where}.last_window`, `at least ${d.first_window}`, d.last_window);
-    for (const [i, own] of byRow(d.counts, d.n_counts).entries()) {
-      const [n, low, high] = [d.n[i], d.min[i], d.max[i]];
-      need(sum(own) === n, `${where}.counts of row ${i}`, `a sum of ${n}`, sum(own));
-      need(n ? low <= high : low !== low && high !== high, `${where}.min of row ${i}`, "min <= max, NaN without values", [low, high]);
-    }
-  }],
+  summary: [{ ...header, ...SUMMARY }, summaryRule],
+  brief: [{
+    h: (v, where) => {
+      need(Array.isArray(v) && v.length === 4, where, "4 items", v);
+      return [id, id, epoch, raw(64, 64)].map((check, i) => check(v[i], `${where}[${i}]`));
+    },
+    b: raw(0, 2 ** 20),
+  }, unbriefed],
   window: [{
     ...header, seq, clock, window, time_ms: time, reason: int(0n, 5n), rate_hz: float64(...positive), names: list(1, 64, text(1, 64)),
     n_values: integers(1n, 4096n), values: floats,

@@ -9,10 +9,11 @@ from array import array
 from itertools import accumulate
 from operator import ge, sub
 
+from edge_runtime.contract import cbor
 from edge_runtime.contract.cbor import smallest
 from edge_runtime.contract.checks import I63, SAFE, count, integer, integers, take, wrong
 from edge_runtime.contract.columns import CLOCKS, rows, take_floats, take_ints
-from edge_runtime.contract.document import read_cbor, write_cbor
+from edge_runtime.contract.document import opened, write_cbor
 from edge_runtime.contract.header import Header, header_items, take_header
 from edge_runtime.contract.sketch import N_BINS
 from edge_runtime.errors import ContractError
@@ -172,8 +173,13 @@ class SummaryBatch:
         Raises:
             ContractError: With the field, the value found and the value wanted.
         """
+        return cls.of(cbor.loads(data, what="summary"))
+
+    @classmethod
+    def of(cls, value: object) -> SummaryBatch:
+        """Take a decoded document; see `from_bytes`."""
         what = "summary"
-        fields = read_cbor(data, what)
+        fields = opened(value, what)
 
         def number(key: str) -> int:
             return take(fields, key, int, what=what)

@@ -111,7 +111,7 @@ def traffic(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
             what=f"{stream.name}: telemetry",
             value=_bytes_day(stream, loaded[stream.name]),
             unit="bytes/day",
-            how="encoded: the records and summary of a period",
+            how="encoded: the most records and the summary of a period",
         )
         for stream in config.streams
     ]
@@ -167,6 +167,7 @@ def _bytes_day(stream: StreamConfig, loaded: Loaded) -> int:
         period_s=stream.period_s,
         period_windows=stream.period_windows,
         window_s=program.hop_frames / program.rate_hz,
+        apart=APART,
     )
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from array import array
 
 from edge_runtime.contract import cbor
+from edge_runtime.contract.brief import BriefBatch
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.contract.records import FAULT, RANGE
-from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.contract.traffic import batch_rows, windows_of_period
 from edge_runtime.contract.window import Window
 from edge_runtime.daemon.config import StreamConfig
@@ -164,7 +164,7 @@ class Period:
         latency_bins, latency_counts = self._latency.counts()
 
         def encode(first_seq: int) -> bytes:
-            return SummaryBatch(
+            return BriefBatch(
                 header=header,
                 seq=first_seq,
                 period=marks.period,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.birth import Birth, BirthStream, RawRule, State
+from edge_runtime.contract.brief import BriefBatch
 from edge_runtime.contract.checks import I63, SAFE, U64
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.header import Header
@@ -127,6 +128,10 @@ def summary(rng: random.Random) -> SummaryBatch:
     )
 
 
+def brief(rng: random.Random) -> BriefBatch:
+    return BriefBatch(**items_of(summary(rng)))
+
+
 def event(rng: random.Random) -> Event:
     values = (integer(rng, -I63, I63), words(rng, 0, 1024), "two\nlines\x00")
     return Event(
@@ -207,4 +212,4 @@ def ack(rng: random.Random) -> Ack:
     return Ack(epoch=integer(rng, 0, U64), ranges=tuple((first, integer(rng, first, I63)) for first in firsts))
 
 
-MESSAGES: Final = (records, packed, summary, window, event, birth, state, ack)
+MESSAGES: Final = (records, packed, summary, brief, window, event, birth, state, ack)

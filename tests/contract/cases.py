@@ -13,7 +13,8 @@ from array import array
 from collections.abc import Iterator
 from typing import Any, Final
 
-from edge_runtime.contract import canonical, cbor
+from edge_runtime.contract import bits, canonical, cbor
+from edge_runtime.contract.brief import ORDERS
 from edge_runtime.contract.bundle import BLOCK, unpack
 from edge_runtime.contract.checks import I63, SAFE, U64
 from edge_runtime.errors import ContractError
@@ -110,6 +111,20 @@ def changed(document: Document, n_bytes: int, n_values: int) -> list[Case]:
         with contextlib.suppress(ContractError):  # some values have no JSON form, such as NaN
             found.append(dump(document, value))
     return [(document.kind, data) for data in found]
+
+
+def flipped() -> list[Case]:
+    """A brief with each bit of its numbers the other way round, with bits behind them, too few, and ones alone."""
+    brief = READ["brief"]
+    fields = load(brief, brief.golden)
+    golden = fields["b"]
+    whole, size = int.from_bytes(golden, "big"), len(golden)
+    found = [(whole ^ 1 << at).to_bytes(size, "big") for at in range(8 * size)]
+    found += [golden + more for more in (b"\0", b"\1", b"\x80", b"\0\0")]
+    found += [golden[:-2], b"", *(b"\xff" * n + bytes(80) for n in range(12)), *(b"\xff" * n for n in (8, 9, 40))]
+    heads = [[bits.number(value, order) for order in ORDERS] for value in (0, 1, 3, 65, U64)]
+    found += [bits.packed(head) + golden[40:] for head in heads]
+    return [("brief", dump(brief, fields | {"b": data})) for data in found]
 
 
 TEXTS: Final = "efbbbf c080 eda080 f4908080 e282 ff 00 7f c280 e280a8 ee8080 f09d849e"

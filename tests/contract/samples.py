@@ -16,6 +16,7 @@ from typing import Any
 from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.baseline import Baseline, Bins, Stratum
 from edge_runtime.contract.birth import Birth, BirthStream, RawRule, State
+from edge_runtime.contract.brief import BriefBatch
 from edge_runtime.contract.bundle import members_of, pack
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.golden import Golden
@@ -188,6 +189,7 @@ SUMMARY = SummaryBatch(
     ),
 )  # fmt: skip
 TIMED = replace(SUMMARY, latency_bins=(0, 241, 242, 250, 700), latency_counts=(1, 2000, 800, 10, 1))
+BRIEF = BriefBatch(**items_of(TIMED))
 EVENT = Event(
     device="pump-7",
     epoch=0x0123456789ABCDEF,
@@ -292,6 +294,7 @@ DOCUMENTS = (
     _document("packed", PACKED, is_json=False),
     _document("summary", SUMMARY, is_json=False),
     _document("summary", TIMED, is_json=False, variant="-latency"),
+    _document("brief", BRIEF, is_json=False),
     _document("event", EVENT, is_json=False),
     _document("window", WINDOW, is_json=False),
     _document("birth", BIRTH, is_json=False),

@@ -32,7 +32,7 @@ def test_every_document_has_a_section_that_names_each_field(document: Document) 
     missing = {name.decode() for name in names} - {"format", "kind"} - set(re.findall(r"`([a-z0-9_]+)`", section))
     header = (
         set(re.findall(r"`([a-z0-9_]+)`", SECTIONS["header"]))
-        if document.kind in ("packed", "records", "summary", "window")
+        if document.kind in ("brief", "packed", "records", "summary", "window")
         else set()
     )
     free = {"motor", "fields", "check", "rows", "label_flips", "worst"}  # names that a user chose
@@ -54,6 +54,7 @@ def test_hex_examples_are_the_golden_bytes() -> None:
         "state-0.1.bin",
         "records-0.1.bin",
         "packed-0.1.bin",
+        "brief-0.1.bin",
     }
     for name, block in examples:
         shown = bytes.fromhex("".join(line.partition("#")[0] for line in block.splitlines()))

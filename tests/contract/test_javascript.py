@@ -14,12 +14,15 @@ from typing import Any, Final
 
 import pytest
 
+from edge_runtime.contract.brief import BriefBatch
 from edge_runtime.contract.checks import SAFE
 from edge_runtime.contract.packed import PackedBatch
 from edge_runtime.contract.records import RecordBatch
+from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.errors import ContractError, TrustError
 from edge_runtime.lean import items_of
-from tests.contract.cases import READ, Case, broken_bundles, changed, dump, load, newer, spelled
+from tests.contract import arbitrary
+from tests.contract.cases import READ, Case, broken_bundles, changed, dump, flipped, load, newer, spelled
 from tests.contract.samples import (
     BASELINE,
     CONTAINER,
@@ -61,6 +64,17 @@ PLANTED: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("documents.mjs", "need(v[name].length === 1 || ", "need(", "packed"),
     ("documents.mjs", "(d.step_us * ahead) / 1000n", "0n", "packed"),  # times of the first row
     ("documents.mjs", "row.vote >= -1 && row.vote <= 63", "true", "spelled"),
+    ("brief.mjs", "order + more <= 64, ", "true, ", "bits"),
+    ("brief.mjs", "text.length - at < 8 && ", "", "bits"),
+    ("brief.mjs", '!text.slice(at).includes("1")', "true", "bits"),
+    ("brief.mjs", "k === 63 ? 0n : ", "", "bits"),
+    ("brief.mjs", "zeros === 4", "zeros === 5", "bits"),
+    (
+        "documents.mjs",
+        "v.length >= low && v.length <= high, where, `${low}..${high} bytes`",
+        "true, where, ``",
+        "brief",
+    ),
     ("documents.mjs", "sum(own) === n", "true", "summary"),
     ("documents.mjs", 'long(d, where, sum(d.n_values), "values")', "void 0", "window"),
     ("documents.mjs", '"raw" in d === "raw_bytes_day" in d', "true", "birth-raw"),
@@ -147,6 +161,7 @@ def test_every_golden_file_has_the_same_value(node: str) -> None:
 
 def test_rows_are_the_records_and_the_lines_of_a_summary(node: str) -> None:
     rows = ask(node, [("records", RECORDS.to_bytes()), ("summary", SUMMARY.to_bytes())], "--rows")
+    assert rows[3:] == ask(node, [("brief", BriefBatch(**items_of(SUMMARY)).to_bytes())], "--rows")
     records, lines = rows[:3], rows[3:]
     for i, row in enumerate(records):
         assert (row["device"], row["seq"], row["window"]) == ("pump-7", str(41 + i), str(RECORDS.windows[i]))
@@ -165,6 +180,13 @@ def test_rows_are_the_records_and_the_lines_of_a_summary(node: str) -> None:
         assert (row["row"], row["seq"], row["sum_sq"]) == (i, "44", str(ours.sum_sq))
         for name in ("n", "n_nan", "min", "max", "first", "last", "sum", "sum_lag", "counts"):
             assert same(getattr(ours, name), row[name]), name
+
+
+def test_random_briefs_have_the_rows_of_their_summaries(node: str) -> None:
+    batches = [arbitrary.brief(random.Random(seed)) for seed in range(40)]
+    briefs = ask(node, [("brief", one.to_bytes()) for one in batches], "--rows")
+    assert briefs == ask(node, [("summary", SummaryBatch(**items_of(one)).to_bytes()) for one in batches], "--rows")
+    assert len(briefs) > 200
 
 
 def test_a_field_that_may_pass_2_53_is_text_whatever_its_value(node: str) -> None:
@@ -203,6 +225,16 @@ def test_changed_documents_meet_the_same_verdict(node: str, document: Document) 
     verdicts(node, changed(document, 100, MOST))
 
 
+def test_each_flipped_bit_of_a_brief_meets_the_same_verdict(node: str) -> None:
+    """And where both take it, both read the same rows."""
+    cases = flipped()
+    verdicts(node, cases)
+    taken = [data for kind, data in cases if not refusal(READ[kind], data)]
+    assert len(cases) / 20 < len(taken) < len(cases) - 40
+    again = [("summary", SummaryBatch(**items_of(READ["brief"].read(data))).to_bytes()) for data in taken]
+    assert ask(node, [("brief", data) for data in taken], "--rows") == ask(node, again, "--rows")
+
+
 def test_every_way_to_spell_a_value_meets_the_same_verdict(node: str) -> None:
     cases = spelled()
     refused = [bool(refusal(READ[kind], data)) for kind, data in cases]
@@ -231,7 +263,7 @@ def test_a_planted_bug_is_seen(node: str, tmp_path: Path, bug: tuple[str, str, s
     text = (folder / name).read_text()
     assert text.count(old) == 1, "mend the planted bug"
     (folder / name).write_text(text.replace(old, new))
-    cases = broken_bundles(20) if what == "container" else spelled()
+    cases = {"container": lambda: broken_bundles(20), "bits": flipped}.get(what, spelled)()
     for document in DOCUMENTS:
         if document.kind + document.variant == what:
             cases = changed(document, 5, 10_000)

@@ -15,6 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_trainer.rollout.keys import Keys, public_keys, signer
+from edge_runtime.contract.brief import read_summary
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.packed import read_records
 from edge_runtime.contract.records import RecordBatch
@@ -103,7 +104,7 @@ class Rig:
         return rows
 
     def summaries(self) -> list[SummaryBatch]:
-        return [SummaryBatch.from_bytes(s.payload) for s in self.sealed() if s.kind == "sum"]
+        return [read_summary(s.payload) for s in self.sealed() if s.kind == "sum"]
 
     def events(self) -> list[Event]:
         return [Event.from_bytes(s.payload) for s in self.sealed() if s.kind == "ev"]

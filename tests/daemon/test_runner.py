@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract import cbor
+from edge_runtime.contract.brief import read_summary
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.packed import read_records
 from edge_runtime.contract.records import FAULT, RANGE
-from edge_runtime.contract.summary import SummaryBatch
 from edge_runtime.contract.traffic import MAX_WINDOWS
 from edge_runtime.daemon.config import StreamConfig
 from edge_runtime.daemon.decide import Loaded, Runner, load
@@ -250,9 +250,7 @@ def test_live_stream_after_an_outage_closes_its_period_and_begins_with_an_empty_
     later.run()
     assert again.reports[0] == ("gap", {"reason": "the device was away", "window": 24})
     assert later.windows == 24 + windows_of(101), "not one window holds frames from before and after"
-    sums = [
-        SummaryBatch.from_bytes(draft.encode(1)) for draft in (*station.drafts, *again.drafts) if draft.kind == "sum"
-    ]
+    sums = [read_summary(draft.encode(1)) for draft in (*station.drafts, *again.drafts) if draft.kind == "sum"]
     assert [one.period for one in sums] == list(range(len(sums)))
     assert [(one.first_window, one.n_windows) for one in sums] == [
         (0, 10), (10, 10), (20, 4), (24, 10), (34, 10), (44, 4),
