@@ -82,7 +82,8 @@ def _fleet(devices: Sequence[tuple[str, float, float, float, int]]) -> Accuracy:
 def latencies(ws: Workspace, where: Where) -> list[Latency]:
     """Of all streams, then of those with the greatest 99th percentile: as summaries count them.
 
-    Where no summary does, because an older version sent it, a record stands for 1/p decisions.
+    Of all, no device has more than twice an even share: one that decides a hundred times as often is not the fleet.
+    Where no summary counts times, because an older version sent it, a record stands for 1/p decisions.
     """
     params = {name: value for name, value in where.params(1).items() if name != "width"}
     counted = view.sql(ws, _SKETCHES, params).fetchall()
@@ -91,10 +92,14 @@ def latencies(ws: Workspace, where: Where) -> list[Latency]:
         query = f"""select device, stream, latency_us, sum(1 / probability), count(*) from {_RECORDS}
             group by device, stream, latency_us order by latency_us"""
         rows = view.sql(ws, query, params).fetchall()
+    of_device: dict[str, float] = defaultdict(float)
+    for device, _, _, weight, _ in rows:
+        of_device[device] += weight
+    scale = fair_scales(of_device) if of_device else {}
     by_stream: dict[str, list[tuple[int, float, int]]] = defaultdict(list)
     for device, stream, latency_us, weight, count in rows:
         by_stream[f"{device}/{stream}"].append((latency_us, weight, count))
-        by_stream[""].append((latency_us, weight, count))
+        by_stream[""].append((latency_us, scale[device] * weight, count))
     found = [_latency(name, some) for name, some in by_stream.items()]
     found.sort(key=lambda one: (one.where != "", -one.p99))
     return found[: WORST + 1] if len(by_stream) > 2 else found[:1]
