@@ -23,6 +23,7 @@ KINDS: Final = (
     "memory",
     "revived",
     "crash",
+    "shadow",
 )
 """Kinds of this version. A reader keeps one that it does not know."""
 MAX_FIELDS: Final = 32

@@ -22,6 +22,7 @@ REASONS: Final = {0: "floor", 1: "class", 2: "uncertain", 3: "fault", 4: "range"
 a feature that is no number, a feature far off all of training, a bundle beside that decides otherwise."""
 FAULT: Final = 3
 RANGE: Final = 4
+SHADOW: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

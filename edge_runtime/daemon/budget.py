@@ -33,12 +33,12 @@ LESS_MEMORY = "export a forest (native engine), use a shorter window, or raise b
 CHILD_BYTES = 24 * MIB  # the update child without an engine: cryptography, urllib, the bundle
 
 
-def needs(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
-    """Return what the device needs, part by part, beside its `[budget]`."""
-    return [*memory(config, loaded), *latency(config, loaded), *traffic(config, loaded)]
+def needs(config: Config, loaded: Mapping[str, Loaded], shadows: Mapping[str, int] | None = None) -> list[Need]:
+    """Return what the device needs, part by part, beside its `[budget]`; `shadows` are bytes by stream."""
+    return [*memory(config, loaded, shadows), *latency(config, loaded), *traffic(config, loaded)]
 
 
-def memory(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
+def memory(config: Config, loaded: Mapping[str, Loaded], shadows: Mapping[str, int] | None = None) -> list[Need]:
     """Return a row for every part of the daemon; their sum is what must fit into `budget.memory_bytes`."""
     rows = [Need(what="interpreter and program", value=_resident_bytes(), how="measured now")]
     child = 0
@@ -67,6 +67,8 @@ def memory(config: Config, loaded: Mapping[str, Loaded]) -> list[Need]:
                 how="bound",
             ),
         ]
+        if shadows and stream.name in shadows:
+            rows.append(Need(what=f"{stream.name}: shadow's model", value=shadows[stream.name], how="exact"))
         if frames:
             rows.append(Need(what=f"{stream.name}: raw windows", value=frames, how="exact"))
         child = max(child, CHILD_BYTES + _fresh_bytes(one))

@@ -95,6 +95,7 @@ class StreamConfig:
         period_windows, period_s: a summary covers at least both.
         sample_k: records kept of a period.
         probation_windows: decisions a new bundle makes before it is confirmed.
+        shadow: a bundle of the same feature program that decides beside and is never obeyed; "" for none.
         raw_channels: channels whose frames may leave the device; none unless they are named here.
         raw_reasons: why a record is kept whose window may go with it, names of `contract.records.REASONS`.
         raw_windows: windows of a period that may go at most.
@@ -112,6 +113,7 @@ class StreamConfig:
     probation_windows: int = 20
     commit_s: float = 10.0
     decisions: tuple[str, ...] = ("stdout",)
+    shadow: str = ""
     raw_channels: tuple[str, ...] = ()
     raw_reasons: tuple[str, ...] = ()
     raw_windows: int = 2
@@ -295,9 +297,8 @@ def _found(stream: StreamConfig, folder: Path, device: DeviceConfig, broker: Bro
     except UsageError as why:
         raise UsageError(f"stream.source: {why}", hint=why.hint) from None
     decisions = tuple(f"unix:{folder / item[5:]}" if item.startswith("unix:") else item for item in stream.decisions)
-    return replace(
-        stream, source=source, decisions=decisions, bundle=str(folder / stream.bundle) if stream.bundle else ""
-    )
+    bundle, shadow = (str(folder / name) if name else "" for name in (stream.bundle, stream.shadow))
+    return replace(stream, source=source, decisions=decisions, bundle=bundle, shadow=shadow)
 
 
 def _known(given: Mapping[str, Any], allowed: tuple[str, ...], *, where: str) -> None:

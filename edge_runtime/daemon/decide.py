@@ -23,10 +23,13 @@ from edge_runtime.daemon.records import Context, RecordSource, fixed_record, has
 from edge_runtime.daemon.steady import SteadySource
 from edge_runtime.engines import Engine, advance, open_engine, program_of, stream_for, told
 from edge_runtime.errors import BudgetError, ContractError
-from edge_runtime.lean import Protocol, dataclass, replace
+from edge_runtime.lean import TYPE_CHECKING, Protocol, dataclass, replace
 from edge_runtime.native import Decision, Stream
 from edge_runtime.sources import Source, is_live, may_wait, open_source
 from edge_runtime.spool import Draft
+
+if TYPE_CHECKING:
+    from edge_runtime.daemon.shadow import Shadow
 
 BLOCK_FRAMES = 1024
 CLOCK_UNKNOWN, CLOCK_VIRTUAL = 0, 2
@@ -111,6 +114,7 @@ class Runner(threading.Thread):
         report: Report,
         context: Context | None = None,
         checkpoint: tuple[bytes, Loaded | None] | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         """Open the source; `context` has facts of the device by field, `checkpoint` the state and who made it."""
         super().__init__(name=f"decide-{config.name}", daemon=True)
@@ -118,7 +122,7 @@ class Runner(threading.Thread):
         self.failure: Exception | None = None
         self.checkpoint = checkpoint
         self.has_decided = False  # since it was made
-        self._loaded = loaded
+        self._loaded, self._shadow = loaded, shadow
         self._device, self._epoch = device, epoch
         self._context = context or {}
         self._sinks, self._submit, self._report = list(sinks), submit, report
@@ -214,6 +218,8 @@ class Runner(threading.Thread):
         self._base_frames, self._base_windows = self._frame(), self.windows
         self._clock_past += _clock_of(self._loaded.stream)
         self._loaded = replace(self._loaded, stream=self._loaded.stream.anew())
+        if self._shadow is not None:
+            self._shadow.begin()
         self._state_facts()
         self._period = self._new_period(self._loaded)
         self._period.marks.period, self._period.marks.drops = marks.period, marks.drops
@@ -285,7 +291,6 @@ class Runner(threading.Thread):
             decision = decision._replace(margin=1.0)
         window = self._base_windows + decision.window
         time_ms = self._time_ms()
-        over = self._period.observe(decision, loaded.stream, window=window, time_ms=time_ms, latency_ns=latency_ns)
         if self._sinks:
             line = {
                 "stream": self.config.name,
@@ -297,8 +302,31 @@ class Runner(threading.Thread):
             for sink in self._sinks:
                 sink.emit(line)
         self.has_decided = True
-        if over:
+        if self._period.observe(
+            decision,
+            loaded.stream,
+            window=window,
+            time_ms=time_ms,
+            latency_ns=latency_ns,
+            is_disputed=self._shadow is not None and self._is_disputed(decision),
+        ):
             self._commit(finish=True)
+
+    def _is_disputed(self, decision: Decision) -> bool:
+        """Ask the shadow, after the decision is out; one that fails is asked no more."""
+        shadow = self._shadow
+        assert shadow  # noqa: S101  who calls has looked
+        try:
+            return shadow.differs(self._loaded.stream.features, decision.label, flags=decision.flags)
+        except Exception as error:
+            self._end_shadow(error)
+            return False
+
+    def _end_shadow(self, error: Exception) -> None:
+        shadow, self._shadow = self._shadow, None
+        if shadow is not None:
+            fields = {"part": "shadow", "error": type(error).__name__, "message": str(error)}
+            self._report(self.config.name, "fault", fields | {"bundle": shadow.bundle.digest, "window": self.windows})
 
     def _take_over(self) -> bool:
         """Swap bundles if one waits; True if the source had to be opened anew."""
@@ -327,6 +355,11 @@ class Runner(threading.Thread):
             self._source.reopen()
             self._pace = None  # another rate counts from here
         self._commit(finish=False)
+        if self._shadow is not None:
+            try:
+                self._shadow.refuse_misfit(new.bundle)
+            except ContractError as why:
+                self._end_shadow(why)
         self._report(self.config.name, "swapped", {"from": old.digest, "to": new.digest, "window": window})
         return reopen
 
@@ -355,7 +388,7 @@ class Runner(threading.Thread):
         self._tell_losses(period_ends=finish)
         if self._is_refused:
             return
-        drafts = self._period.finish(self._loaded.stream) if finish else []
+        drafts = self._finished() if finish else []
         data = self._save()
         self.checkpoint = (data, self._loaded)
         if self._submit(drafts, {self.config.name: data}, may_wait=self._may_wait):
@@ -364,6 +397,16 @@ class Runner(threading.Thread):
             self._period.marks.drops += sum(draft.rows for draft in drafts)
         else:
             self._is_refused = True  # no later checkpoint may go past these drafts: the next start makes them again
+
+    def _finished(self) -> list[Draft]:
+        """What the period tells, the shadow's part too."""
+        time_ms = self._period.marks.last_ms
+        drafts = self._period.finish(self._loaded.stream)
+        if self._shadow is not None:
+            drafts += self._shadow.finish(
+                device=self._device, epoch=self._epoch, stream=self.config.name, active=self.digest, time_ms=time_ms
+            )
+        return drafts
 
     def _tell_losses(self, *, period_ends: bool) -> None:
         """Put lost decisions into the summary, and an event for all that was lost."""
@@ -395,12 +438,14 @@ class Runner(threading.Thread):
                 "told_ms": _now_ms(),
                 "stream": self._loaded.stream.save(),
                 "period": self._period.save(),
+                **({} if self._shadow is None else {"shadow": self._shadow.save()}),
             }
         )
 
     def _restore(self, data: bytes, made_by: Loaded | None) -> None:
         """Go on where *data* stood; a part of it that cannot be read any more begins anew at that place."""
-        match cbor.loads(data, what="checkpoint"):
+        fields = cbor.loads(data, what="checkpoint")
+        match fields:
             case {"format": str(form)} if form.partition(".")[0] != CHECKPOINT.partition(".")[0]:
                 raise ContractError(
                     f"checkpoint of stream {self.config.name}: format {form}, this program knows {CHECKPOINT}",
@@ -416,6 +461,7 @@ class Runner(threading.Thread):
                 pass
             case _:
                 raise ContractError("checkpoint: a field is missing or has another type")
+        self._restore_shadow(fields)
         self._start_ms = start_ms
         why_not = _resumed(made_by, stream)
         if why_not or made_by is None:  # an empty window
@@ -434,6 +480,14 @@ class Runner(threading.Thread):
             made_by.stream.reset_summary()
             self._period.marks.period = period + 1
             self._report(self.config.name, "gap", {"reason": str(why), "window": window})
+
+    def _restore_shadow(self, fields: object) -> None:
+        saved = fields.get("shadow") if isinstance(fields, dict) else None
+        if self._shadow is not None and isinstance(saved, bytes):
+            try:
+                self._shadow.restore(saved)
+            except ContractError as why:
+                self._end_shadow(why)
 
     def _new_period(self, loaded: Loaded) -> Period:
         return Period(

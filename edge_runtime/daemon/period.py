@@ -14,7 +14,7 @@ from edge_runtime.contract import cbor
 from edge_runtime.contract.brief import BriefBatch
 from edge_runtime.contract.header import Header
 from edge_runtime.contract.packed import PackedBatch
-from edge_runtime.contract.records import FAULT, RANGE
+from edge_runtime.contract.records import FAULT, RANGE, SHADOW
 from edge_runtime.contract.traffic import batch_rows, windows_of_period
 from edge_runtime.contract.window import Window
 from edge_runtime.daemon.config import StreamConfig
@@ -72,8 +72,17 @@ class Period:
         self._latency = Sketch()
         self.marks = Marks()
 
-    def observe(self, decision: Decision, stream: Stream, *, window: int, time_ms: int, latency_ns: int) -> bool:
-        """Take one decision in; True when the period is over."""
+    def observe(
+        self,
+        decision: Decision,
+        stream: Stream,
+        *,
+        window: int,
+        time_ms: int,
+        latency_ns: int,
+        is_disputed: bool = False,
+    ) -> bool:
+        """Take one decision in, one that a shadow disputes with certainty; True when the period is over."""
         marks = self.marks
         if marks.n_windows == 0:
             marks.start_ms, marks.first_window = time_ms, window
@@ -89,7 +98,7 @@ class Period:
             latency_us=latency_ns // 1000,
             features=stream.features,
             scores=stream.scores,
-            apart=next((why for flag, why in KEPT.items() if decision.flags & flag), None),
+            apart=next((why for flag, why in KEPT.items() if decision.flags & flag), SHADOW if is_disputed else None),
         )
         if kept is not None and self._frames is not None:
             priority, reason = kept

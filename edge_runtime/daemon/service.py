@@ -34,6 +34,7 @@ from edge_runtime.transport.link import client_id
 from edge_runtime.update import Result, Trust, Updater, slots
 
 if TYPE_CHECKING:
+    from edge_runtime.daemon.shadow import Shadow
     from edge_runtime.daemon.socket_sink import LineServer
 
 STACK_BYTES = 512 << 10  # a thread's stack counts against RLIMIT_DATA; the default of 8 MiB would need most of it
@@ -55,6 +56,7 @@ class Slot:
     trial_from: int = -1  # window at which the running trial began; -1: no trial
     trial_digest: str = ""
     rollout: str = ""  # that ordered the trial
+    shadow: Shadow | None = None
     trouble: str = ""  # of its update, told once
 
 
@@ -102,6 +104,7 @@ class Daemon:
         self._open_slots()
         self._check_context()
         self._check_raw()
+        self._open_shadows()
         self._fit()
         self._worker.start()
         if self._worker.set_aside:
@@ -122,20 +125,9 @@ class Daemon:
     # ---- start ----------------------------------------------------------------------
 
     def _open_slots(self) -> None:
-        config, trust = self._config, Trust(
-            release_keys=self._config.trust.release_keys, rollout_keys=self._config.trust.rollout_keys
-        )  # fmt: skip
+        config = self._config
         for stream in config.streams:
-            updater = Updater(
-                config.state_dir,
-                stream.name,
-                trust,
-                site=config.device.site,
-                device=config.device.id,
-                max_bytes=config.budget.bundle_bytes,
-                memory_bytes=max(CHILD_DATA_BYTES, config.budget.memory_bytes),
-                latency_us=config.budget.latency_us,
-            )
+            updater = self._updater(config.state_dir, stream.name)
             if slots.load(updater.disk).phase is slots.Phase.EMPTY:
                 if not stream.bundle:
                     raise UsageError(
@@ -144,6 +136,44 @@ class Daemon:
                     )  # fmt: skip
                 updater.factory(Path(stream.bundle)).raise_if_refused()
             self._slots[stream.name] = self._start_or_restore(stream, updater)
+
+    def _updater(self, folder: Path, stream: str) -> Updater:
+        config, trust = self._config, self._config.trust
+        return Updater(
+            folder,
+            stream,
+            Trust(release_keys=trust.release_keys, rollout_keys=trust.rollout_keys),
+            site=config.device.site,
+            device=config.device.id,
+            max_bytes=config.budget.bundle_bytes,
+            memory_bytes=max(CHILD_DATA_BYTES, config.budget.memory_bytes),
+            latency_us=config.budget.latency_us,
+        )
+
+    def _open_shadows(self) -> None:
+        """Check each shadow as a factory bundle is checked, in slots of its own; it is never one of a stream's.
+
+        One that does not fit is refused while the device runs what it was shipped with, and left out after a rollout.
+        """
+        for name, slot in self._slots.items():
+            folder = self._config.state_dir / "shadow"
+            _remove(folder / "streams" / name)
+            if not slot.config.shadow:
+                continue
+            from edge_runtime.daemon.shadow import Shadow
+
+            updater = self._updater(folder, name)
+            updater.factory(Path(slot.config.shadow)).raise_if_refused()
+            shadow = Shadow(slots.start(updater.disk, keep=needed_to_run).bundle)
+            try:
+                shadow.refuse_misfit(slot.loaded.bundle)
+            except ContractError as why:
+                if not slot.rollout:
+                    raise
+                fields = {"part": "shadow", "error": "ContractError", "message": str(why)}
+                self._inbox.put(("event", (name, "fault", fields)))
+            else:
+                slot.shadow = shadow
 
     def _start_or_restore(self, stream: StreamConfig, updater: Updater) -> Slot:
         """Start the slots; where the disk lost every bundle they name, begin with the factory one again."""
@@ -212,7 +242,7 @@ class Daemon:
     def _fit(self) -> None:
         """Refuse to start over budget, then fence this process in."""
         loaded = {name: slot.loaded for name, slot in self._slots.items()}
-        rows = budget.needs(self._config, loaded)
+        rows = budget.needs(self._config, loaded, {n: s.shadow.nbytes for n, s in self._slots.items() if s.shadow})
         check(rows, name=f"device {self._config.device.id}")
         for line in table(rows).splitlines():
             print(f"# {line}", file=sys.stderr)
@@ -256,6 +286,7 @@ class Daemon:
                 "bundle": slot.loaded.digest, "name": manifest.name, "version": manifest.version,
                 "engine": slot.loaded.engine.name, "why": slot.loaded.engine.why,
             }  # fmt: skip
+            fields |= {"shadow": slot.shadow.bundle.digest} if slot.shadow else {}
             self._event(slot.config.name, "start", fields)
             if slot.runner:
                 slot.runner.start()
@@ -281,6 +312,7 @@ class Daemon:
             report=lambda *event: self._inbox.put(("event", event)),
             context=self._config.context,
             checkpoint=checkpoint,
+            shadow=slot.shadow,
         )
 
     def _sinks(self, stream: StreamConfig) -> list[Sink]:
@@ -548,6 +580,15 @@ class Daemon:
         words = " ".join(f"{key}={_quoted(value)}" for key, value in fields.items() if value != "")
         with contextlib.suppress(OSError):  # a log that nobody reads any more stops no device
             print(f"{event} device={self._config.device.id} {words}", file=sys.stderr, flush=True)
+
+
+def _remove(folder: Path) -> None:
+    """The folder and all in it; none is fine."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
 
 
 def _quoted(value: str | int) -> str:

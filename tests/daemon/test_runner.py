@@ -42,10 +42,12 @@ class Station:
     reports: list[tuple[str, dict[str, str | int]]] = field(default_factory=list)
     fails: bool = False
     is_live: bool = False
+    emitted: list[dict[str, object]] = field(default_factory=list)
 
     def emit(self, line: Mapping[str, object]) -> None:
         assert isinstance(line["window"], int)
         self.waiting, self.last_window = self.waiting + 1, line["window"]
+        self.emitted.append({name: value for name, value in line.items() if name != "time_ms"})
 
     dropped = 0
 
