@@ -40,11 +40,12 @@ def drift(
     least_loss: Annotated[
         float | None, typer.Option(help="In place of [retrain] expected_loss; 0: ask at any drift.", min=0.0, max=1.0)
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Tell each stream, steady ones too.")] = False,
 ) -> None:
     """Judge every model in the field: steady, watch or drifted, with the evidence, and whether to retrain."""
     from cloud_trainer.drift import Rule, judge
     from cloud_trainer.drift.retrain import decide, policy_beside
-    from cloud_trainer.drift.show import show
+    from cloud_trainer.drift.show import pick, show
     from cloud_trainer.labels import of_bundles
     from cloud_trainer.workspace import existing
 
@@ -56,13 +57,15 @@ def drift(
     labelled = {one.bundle: one for digest in {v.bundle for v in verdicts} for one in of_bundles(ws, digest)}
     for digest in dict.fromkeys(v.bundle for v in verdicts):
         told = [v for v in verdicts if v.bundle == digest]
-        asking: list[tuple[Verdict, Decision]] = []
-        for verdict in told:
+        shown, counted = (told, []) if every else pick(told)
+        decided = {(v.device, v.stream): decide(policy, v, labelled.get(digest)) for v in told}
+        for verdict in shown:
             typer.echo(show(verdict))
-            decision = decide(policy, verdict, labelled.get(digest))
-            if decision:
+            if decision := decided[verdict.device, verdict.stream]:
                 typer.echo(f"  {decision.told}")
-                asking += [(verdict, decision)] if decision.asks else []
+        for line in counted:
+            typer.echo(line)
+        asking = [(v, d) for v in told if (d := decided[v.device, v.stream]) and d.asks]
         if asking and request:
             _ask(ws, told[0], asking, limit=policy.records)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,28 @@ from cloud_trainer.drift.triage import ADVICE
 from cloud_trainer.drift.verdict import DRIFTED, STEADY, Verdict
 
 FEATURES_SHOWN, STREAMS_SHOWN = 5, 8
+STREAMS_TOLD = 20  # with all that is known of each
 BY_E_BH = "named by e-BH at q = .05"
+
+
+def pick(verdicts: Sequence[Verdict]) -> tuple[list[Verdict], list[str]]:
+    """What to tell of a model one by one: itself and the streams with most evidence; and a line a kind of the others.
+
+    Args:
+        verdicts: Of the model, then of its streams.
+    """
+    streams = [v for v in verdicts if v.device]
+    calm = [v for v in streams if v.verdict == STEADY]
+    loud = sorted((v for v in streams if v.verdict != STEADY), key=lambda v: -v.log_top)
+    rest = loud[STREAMS_TOLD:]
+    left_out = {id(v) for v in (*calm, *rest)}
+    lines = [_counted(some, what) for some, what in ((rest, "more not steady"), (calm, "steady")) if some]
+    return [v for v in verdicts if id(v) not in left_out], lines
+
+
+def _counted(some: Sequence[Verdict], what: str) -> str:
+    streams = f"{len(some)} stream{'s' if len(some) > 1 else ''} {what}"
+    return f"  {streams}, log M {max(v.log_top for v in some):.1f} at most (--all lists them)"
 
 
 def show(verdict: Verdict) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def test_labels_are_asked_for_only_where_accuracy_is_at_stake(tmp_path: Path, mo
     (ws.bundles / "a.elb").write_bytes(fleet.file)
     asked = call("drift", "--request", "-w", ws.root)
     assert "d1/main: drifted" in asked
+    assert "d0/main" not in asked
+    assert re.search(r"\n  1 stream steady, log M -?\d+\.\d at most \(--all lists them\)\n", asked)
+    every = call("drift", "--all", "-w", ws.root)
+    assert "\nd0/main: steady, 25 periods" in every
+    assert "--all" not in every
     assert "no need to retrain: no score says what it costs and input drift alone is not enough" in asked
     pending = Pending()
     batch = samples.records(100, 6, device="d1")

@@ -22,6 +22,7 @@ import edge_runtime.contract
 from edge_runtime.contract import canonical, cbor
 from edge_runtime.contract.document import FORMAT
 from edge_runtime.errors import ContractError
+from tests.contract.message import sealed
 from tests.contract.samples import CONTAINER, DOCUMENTS, GOLDEN, Document
 
 MAY_BE_LEFT_OUT = {"task", "fields", "filters", "timing"}
@@ -268,3 +269,16 @@ def test_contract_does_no_input_or_output() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == "quiet\n", done.stderr
+
+
+def test_a_device_without_numpy_encodes_the_same_bytes() -> None:
+    """Nor has it any package that reads CBOR: importing one of them raises there."""
+    script = (
+        "import sys\n"
+        "for name in ('numpy', 'cbor2', 'cbor', 'msgpack', 'pandas', 'pyarrow'): sys.modules[name] = None\n"
+        "from tests.contract.message import sealed\n"
+        "print(sealed())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == sealed().split(), done.stderr
+    assert len(done.stdout.split()) == sum(not document.is_json for document in DOCUMENTS) + 2

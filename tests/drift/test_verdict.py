@@ -7,7 +7,7 @@ import pytest
 
 from cloud_trainer.drift.detector import Rule
 from cloud_trainer.drift.periods import Period
-from cloud_trainer.drift.show import show
+from cloud_trainer.drift.show import pick, show
 from cloud_trainer.drift.verdict import DRIFTED, STEADY, WATCH, judge_model
 from edge_runtime.contract.baseline import Baseline, Bins, Stratum
 from edge_runtime.contract.strata import strata_at, strata_over
@@ -82,6 +82,21 @@ def test_the_sick_device_is_named_with_its_feature_period_and_size() -> None:
     assert verdicts[0].evidence[0]["device"] == "d2"
     assert "d2/main: drifted" in show(sick)
     assert "rms: log M" in show(sick)
+
+
+def test_of_a_thousand_streams_the_twenty_with_most_evidence_are_told_and_the_others_counted() -> None:
+    rng = np.random.default_rng(3)
+    some = features(rng)
+    model, one, other = judge_model(RULE, whole(some), fleet(rng, some, devices=2, sick={"d1": 1.5}))
+    calm = [replace(one, device=f"calm-{i}", log_top=i / 1000) for i in range(970)]
+    loud = [replace(other, device=f"loud-{i}", log_top=10 + i) for i in range(30)]
+    told, lines = pick([model, *calm, *loud])
+    assert [v.device for v in told] == ["", *(f"loud-{i}" for i in range(10, 30))]
+    assert lines == [
+        "  10 streams more not steady, log M 19.0 at most (--all lists them)",
+        "  970 streams steady, log M 1.0 at most (--all lists them)",
+    ]
+    assert pick([model, other]) == ([model, other], [])
 
 
 def test_a_moved_world_names_every_device() -> None:
