@@ -21,6 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from cloud_trainer.ingest.latencies import Latencies
 from cloud_trainer.ingest.pending import Commit, Pending
 from cloud_trainer.ingest.quota import Quota
 from cloud_trainer.ingest.store import append
@@ -86,6 +87,7 @@ class Consumer:
         self.tables = tables
         self.tidy = Tidy(tables, every=tidy_commits)
         self.rows_of: Counter[str] = Counter()  # stored, by table
+        self.latencies = Latencies()
         self.commits = self.failed = 0
         self.commit_s_total = 0.0
         self._host, self._port = host, port
@@ -218,6 +220,8 @@ class Consumer:
                     return False
             else:
                 self.rows_of.update({name: len(table["ingested_ms"]) for name, table in commit.tables.items()})
+                if summaries := commit.tables.get("summaries"):
+                    self.latencies.add(summaries)
                 self.commits += 1
                 self.commit_s_total += time.monotonic() - began
                 log.info("event=commit rows=%d tables=%s", commit.rows, ",".join(commit.tables))

@@ -36,6 +36,7 @@ class Counters:
         yield CounterMetricFamily("edgeloop_ingest_rewrites", "Small files that became one", one.tidy.rewrites)
         yield CounterMetricFamily("edgeloop_ingest_refused_rewrites", "That the store refused", one.tidy.refused)
         yield CounterMetricFamily("edgeloop_ingest_rewrite_seconds", "Time spent in rewrites", one.tidy.seconds)
+        yield from one.latencies.collect()
         yield GaugeMetricFamily("edgeloop_ingest_waiting_messages", "Messages not yet committed", one.waiting)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,11 @@ def test_prometheus_reads_what_was_stored(broker: Broker, ws: Workspace, monkeyp
         consumer.start()
         d.publish(topics.up(SITE, DEVICE, "rec", STREAM), samples.records(1, 4).to_bytes())
         d.publish(topics.up(SITE, DEVICE, "rec", STREAM), b"not CBOR")
-        d.next()
+        timed = replace(samples.summary(5), latency_bins=(243,), latency_counts=(6,))
+        d.publish(topics.up(SITE, DEVICE, "sum", STREAM), timed.to_bytes())
+        named: set[tuple[int, int]] = set()
+        while named != {(1, 4), (5, 5)}:
+            named |= set(Ack.from_bytes(d.next()[1]).ranges)
         consumer.stop()
         text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
         with pytest.raises(UsageError, match=f"--metrics-port {port}: Address already in use"), served(consumer, port):
@@ -234,6 +239,7 @@ def test_prometheus_reads_what_was_stored(broker: Broker, ws: Workspace, monkeyp
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert values['edgeloop_ingest_rows_total{table="records"}'] == "4.0"
     assert values['edgeloop_ingest_rows_total{table="quarantine"}'] == "1.0"
+    assert values[f'edgeloop_decision_seconds_count{{bundle="{samples.BUNDLE[:12]}"}}'] == "6.0"
     assert values["edgeloop_ingest_failed_commits_total"] == "1.0"
     assert float(values["edgeloop_ingest_commits_total"]) == consumer.commits
     assert float(values["edgeloop_ingest_commit_seconds_total"]) > 0
