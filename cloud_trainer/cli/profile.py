@@ -27,6 +27,10 @@ def profile(
     sample_k: Annotated[int, typer.Option(help="Records kept of a period.", min=1, max=1024)] = 32,
     period_s: Annotated[float, typer.Option(help="Length of a period, at least.", min=0, max=1e7)] = 3600,
     period_windows: Annotated[int, typer.Option(help="Decisions of a period, at least.", min=1, max=1 << 22)] = 200,
+    count: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Count its instructions here by valgrind, such as 'playback run.csv'."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="All of it as JSON.")] = False,
 ) -> None:
     """Print what a bundle needs on x86-64, aarch64, armv7, Cortex-M4F and M33: bytes, instructions, time, telemetry."""
@@ -39,6 +43,7 @@ def profile(
         rates=rates_with(selftest),
         watts=dict(_pair(word) for word in watts or ()),
         sampling=Sampling(sample_k=sample_k, period_s=period_s, period_windows=period_windows),
+        source=count,
     )
     typer.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False) if as_json else text(found))
 

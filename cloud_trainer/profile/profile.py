@@ -6,16 +6,17 @@ Exact: counted in bytes. Estimated: from counted instructions and a rate. Energy
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cloud_trainer.profile.counted import TARGETS
+from cloud_trainer.profile.counter import Counted, count
 from cloud_trainer.profile.instructions import WITHIN, Instructions, instructions
 from cloud_trainer.profile.rates import CLASSES, Rate
 from edge_runtime.contract.traffic import DAY_S, bytes_day
 from edge_runtime.engines import open_engine, program_of, stream_for
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.sampling import APART
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Profile:
         apart_bytes_day: What records that are kept for what they are (a fault, a value out of range) add at most.
         sampling: That the telemetry is of.
         needs: One a target.
+        counted: Of this machine, where it was asked for.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Profile:
     apart_bytes_day: int
     sampling: Sampling
     needs: tuple[Need, ...]
+    counted: Counted | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -178,17 +181,24 @@ def profile_file(
     rates: Mapping[str, Rate] = CLASSES,
     watts: Mapping[str, float] | None = None,
     sampling: Sampling = Sampling(),
+    source: str | None = None,
 ) -> Profile:
-    """The same of a bundle's file.
+    """The same of a bundle's file; with a `source`, its instructions over that, counted on this machine.
 
     Raises:
-        ContractError: It is no bundle.
+        UsageError: Watts of no target; nothing here counts, or the source gave no decision.
+        ContractError: It is no bundle, or runs on onnxruntime and is to be counted.
         TrustError: A byte is not what the manifest says.
     """
     from edge_runtime.engines import load_bundle
 
     bundle = load_bundle(path)
-    return profile(bundle, bundle_bytes=path.stat().st_size, rates=rates, watts=watts, sampling=sampling)
+    found = profile(bundle, bundle_bytes=path.stat().st_size, rates=rates, watts=watts, sampling=sampling)
+    if source is None:
+        return found
+    if found.engine != "native":
+        raise ContractError(f"--count: {found.name} runs on {found.engine}, which is not counted")
+    return replace(found, counted=count(path, source))
 
 
 def _check_watts(watts: Mapping[str, float]) -> None:
@@ -234,6 +244,7 @@ def text(found: Profile) -> str:
             *(line.rstrip() for line in table),
             *(f"{need.target}: {need.refused}" for need in found.needs if need.refused),
             "",
+            *_counted(found),
             f"bundle     {found.bundle_bytes:,} bytes (exact)",
             f"telemetry  {found.telemetry_bytes_day:,} bytes a day: {s.sample_k} records and a summary {period}",
             f"           {found.apart_bytes_day:,} more at most: {APART} records a period with a fault or out of range",
@@ -241,6 +252,14 @@ def text(found: Profile) -> str:
             *FORMULA,
         )
     )
+
+
+def _counted(found: Profile) -> list[str]:
+    one = found.counted
+    if one is None:
+        return []
+    where = f"here ({one.machine}), of {one.decisions} decisions (exact: valgrind, this installation's core)"
+    return [f"counted    {_k(one.instructions)} instructions {found.per} {where}"]
 
 
 def _k(value: float | None) -> str:
