@@ -6,16 +6,21 @@ import pytest
 
 from cloud_trainer.estimators import ESTIMATORS
 from cloud_trainer.export import rows
+from tests.flows.published import PROJECTS
 from tools.evidence import HEAD, INTRO, PATH, Case, cases, lines_of, measured
 
-SMALL = [case for case in cases() if case.where != "digits" or case.task == "clusters"]
+SMALL = [
+    case
+    for case in cases()
+    if case.where not in ("digits", *PROJECTS) or (case.where, case.task) == ("digits", "clusters")
+]
 
 
 @pytest.mark.parametrize("case", SMALL, ids=lambda case: f"{case.title}, {case.where}")
 def test_every_form_decides_as_the_trainer(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_NEAR", 12)
     monkeypatch.setattr(rows, "MAX_EXTREME", 12)
-    models = measured(case, most=60)
+    _, models = measured(case, most=60)
     assert models.engine == "native"
     assert {row["form"] for row in models.evidence} >= {"onnx", "native"}
     assert {row["kind"] for row in models.evidence} >= {"test", "extreme"}
