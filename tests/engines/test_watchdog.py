@@ -55,12 +55,34 @@ def test_the_thread_sleeps_while_nothing_runs_and_wakes_for_a_run() -> None:
     watchdog, woken = Watchdog(0.01), Event()
     watchdog.begin(Event().set)
     watchdog.end()
+    wait_until_asleep(watchdog)
+    watchdog.begin(woken.set)
+    assert woken.wait(PATIENCE_S)
+    watchdog.close()
+
+
+def wait_until_asleep(watchdog: Watchdog) -> None:
     until = time.monotonic() + PATIENCE_S
     while not watchdog._is_asleep and time.monotonic() < until:
         Event().wait(0.001)
     assert watchdog._is_asleep
-    watchdog.begin(woken.set)
-    assert woken.wait(PATIENCE_S)
+
+
+def test_runs_that_follow_one_another_wake_the_thread_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To wake it costs more than a run: it stays up while there are some, though none runs when it looks."""
+    watchdog = Watchdog(0.01)
+    notified: list[None] = []
+    watchdog.begin(Event().set)
+    watchdog.end()
+    wait_until_asleep(watchdog)
+    watchdog.limit_s = 60.0
+    notify = watchdog._wake.notify
+    monkeypatch.setattr(watchdog._wake, "notify", lambda: notified.append(notify()))
+    for _ in range(50):
+        watchdog.begin(Event().set)
+        watchdog.end()
+        Event().wait(0.001)
+    assert len(notified) == 1
     watchdog.close()
 
 
