@@ -525,16 +525,6 @@ class Runner(threading.Thread):
         return source
 
 
-def place_of(checkpoint: bytes | None) -> dict[str, str | int]:
-    """Where a stream stood at its checkpoint: the window next to decide, its bundle, and when; {} where none says."""
-    fields = cbor.loads(checkpoint, what="checkpoint") if checkpoint else None
-    match fields:
-        case {"bundle": str(bundle), "at": [_, int(window), _], **rest}:
-            told_ms, place = rest.get("told_ms"), dict[str, str | int](window=window, bundle=bundle)
-            return place | {"at_ms": told_ms} if isinstance(told_ms, int) else place
-    return {}
-
-
 def _fenced(stream: str) -> BudgetError:
     return BudgetError(
         f"stream {stream}: needs more data memory than budget.memory_bytes leaves it",

@@ -50,6 +50,16 @@ def crash_of(lock: int) -> Crash | None:
     return Crash(how="power", started_ms=0, message="")  # torn: nothing but a machine that stops does that
 
 
+def place_of(checkpoint: bytes | None) -> dict[str, str | int]:
+    """Where a stream stood at its checkpoint: the window next to decide, its bundle, and when; {} where none says."""
+    fields = cbor.loads(checkpoint, what="checkpoint") if checkpoint else None
+    match fields:
+        case {"bundle": str(bundle), "at": [_, int(window), _], **rest}:
+            told_ms, place = rest.get("told_ms"), dict[str, str | int](window=window, bundle=bundle)
+            return place | {"at_ms": told_ms} if isinstance(told_ms, int) else place
+    return {}
+
+
 def begin(lock: int) -> None:
     """From now on an end without a word is seen at the next start."""
     _write(lock, started_ms=time.time_ns() // 1_000_000, message="")

@@ -19,7 +19,7 @@ from edge_runtime.contract import cbor, topics
 from edge_runtime.contract.needs import check, table
 from edge_runtime.daemon import budget, last_run, letters, raw
 from edge_runtime.daemon.config import Config, StreamConfig
-from edge_runtime.daemon.decide import Loaded, Runner, Sink, load, place_of
+from edge_runtime.daemon.decide import Loaded, Runner, Sink, load
 from edge_runtime.daemon.lock import lock_state
 from edge_runtime.daemon.records import refuse_misspelt, unread_facts
 from edge_runtime.daemon.sinks import MqttSink, Stdout, StdoutSink
@@ -156,15 +156,11 @@ class Daemon:
         One that does not fit is refused while the device runs what it was shipped with, and left out after a rollout.
         """
         for name, slot in self._slots.items():
-            folder = self._config.state_dir / "shadow"
-            _remove(folder / "streams" / name)
             if not slot.config.shadow:
                 continue
-            from edge_runtime.daemon.shadow import Shadow
+            from edge_runtime.daemon.shadow import open_shadow
 
-            updater = self._updater(folder, name)
-            updater.factory(Path(slot.config.shadow)).raise_if_refused()
-            shadow = Shadow(slots.start(updater.disk, keep=needed_to_run).bundle)
+            shadow = open_shadow(Path(slot.config.shadow), self._updater(self._config.state_dir / "shadow", name))
             try:
                 shadow.refuse_misfit(slot.loaded.bundle)
             except ContractError as why:
@@ -298,7 +294,7 @@ class Daemon:
             return
         fields: dict[str, str | int] = {"how": self._crash.how, "started_ms": self._crash.started_ms}
         fields |= {"message": self._crash.message} if self._crash.message else {}
-        fields |= place_of(self._worker.checkpoints.get(slot.config.name))
+        fields |= last_run.place_of(self._worker.checkpoints.get(slot.config.name))
         self._event(slot.config.name, "crash", fields)
 
     def _runner(self, slot: Slot, checkpoint: tuple[bytes, Loaded | None] | None) -> Runner:
@@ -580,15 +576,6 @@ class Daemon:
         words = " ".join(f"{key}={_quoted(value)}" for key, value in fields.items() if value != "")
         with contextlib.suppress(OSError):  # a log that nobody reads any more stops no device
             print(f"{event} device={self._config.device.id} {words}", file=sys.stderr, flush=True)
-
-
-def _remove(folder: Path) -> None:
-    """The folder and all in it; none is fine."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink()
 
 
 def _quoted(value: str | int) -> str:

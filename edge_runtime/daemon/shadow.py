@@ -12,11 +12,17 @@ from edge_runtime.contract import cbor
 from edge_runtime.contract.bundle import Bundle
 from edge_runtime.contract.event import Event
 from edge_runtime.contract.program import Feature, Field, Program
-from edge_runtime.engines import Engine, open_engine, program_of
+from edge_runtime.engines import Engine, needed_to_run, open_engine, program_of
 from edge_runtime.errors import ContractError
-from edge_runtime.lean import Any, Final, replace
+from edge_runtime.lean import TYPE_CHECKING, Any, Final, replace
 from edge_runtime.native import NAN, RESET, Stream
 from edge_runtime.spool import Draft
+from edge_runtime.update import slots
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_runtime.update import Updater
 
 _NO_FRAMES: Final = array("f")
 
@@ -132,6 +138,19 @@ class Shadow:
                 self._pairs = dict(map(_pair, pairs))
             case _:
                 raise ContractError("checkpoint.shadow: want bundle, windows, differ, pairs and votes")
+
+
+def open_shadow(path: Path, updater: Updater) -> Shadow:
+    """The bundle of a file, checked as a factory bundle is, by an updater whose slots nothing else uses.
+
+    Raises:
+        EdgeloopError: It is refused, as `Updater.factory` says.
+    """
+    for left in updater.disk.root.rglob("*"):  # the slots begin empty each time: nothing here is confirmed
+        if left.is_file():
+            left.unlink()
+    updater.factory(path).raise_if_refused()
+    return Shadow(slots.start(updater.disk, keep=needed_to_run).bundle)
 
 
 def _tick() -> Program:

@@ -18,7 +18,7 @@ from edge_runtime.contract import cbor, topics
 from edge_runtime.contract.bundle import unpack
 from edge_runtime.contract.event import Event
 from edge_runtime.daemon import last_run
-from edge_runtime.daemon.decide import place_of
+from edge_runtime.daemon.last_run import place_of
 from edge_runtime.daemon.lock import lock_state
 from edge_runtime.spool import lives
 from tests.daemon.rig import Rig, ended, recording, windows_of

@@ -191,6 +191,13 @@ def test_a_device_runs_one_that_its_file_names(tmp_path: Path) -> None:
     assert {d["bundle"] for d in rig.decisions()} == {unpack((tmp_path / "tiny.elb").read_bytes()).digest[:12]}
     [start] = [event for event in rig.events() if event.kind == "start"]
     assert start.fields["shadow"] == unpack(data).digest
+    another = packed_bundle(5, files=members() | {"model.erf": forest(0.6)}, signer=signer(KEYS.release))
+    (tmp_path / "next.elb").write_bytes(another)
+    for _ in range(2):
+        assert rig.run().returncode == 0, "another file in its place is another shadow, at each start"
+    assert [event.fields["shadow"] for event in rig.events() if event.kind == "start"][1:] == [
+        unpack(another).digest
+    ] * 2
     (tmp_path / "next.elb").write_bytes(packed_bundle(2))
     assert rig.run().returncode == 4, "one that nobody signed is not run, as a shadow neither"
 
