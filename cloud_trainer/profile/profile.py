@@ -247,7 +247,7 @@ def text(found: Profile) -> str:
             *_counted(found),
             f"bundle     {found.bundle_bytes:,} bytes (exact)",
             f"telemetry  {found.telemetry_bytes_day:,} bytes a day: {s.sample_k} records and a summary {period}",
-            f"           {found.apart_bytes_day:,} more at most: {APART} records a period with a fault or out of range",
+            f"           {found.apart_bytes_day:,} more at most: {APART} records a period for fault, range or shadow",
             *(f"rate       {n.target}: {n.rate.per_us:,.0f} instructions a µs, {n.rate.how}" for n in found.needs),
             *FORMULA,
         )

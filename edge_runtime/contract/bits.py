@@ -55,7 +55,7 @@ def run(values: Iterable[int], order: int) -> Iterator[str]:
     level = 4 << order
     for value in values:
         yield number(value, _order_at(level))
-        level += value - level // 4
+        level += value - (level >> 2)
 
 
 def packed(texts: Iterable[str]) -> bytes:
@@ -66,7 +66,7 @@ def packed(texts: Iterable[str]) -> bytes:
 
 
 def _order_at(level: int) -> int:
-    return max(0, (level // 4).bit_length() - 1)
+    return (level >> 2 | 1).bit_length() - 1
 
 
 class Reader:
@@ -89,16 +89,23 @@ class Reader:
         Raises:
             ContractError: The bits end before it, or it is above 2^64-1.
         """
-        zero = self._text.find("0", self._at)
-        more = (len(self._text) if zero < 0 else zero) - self._at
+        text, at = self._text, self._at
+        zero = text.find("0", at)
+        more = (len(text) if zero < 0 else zero) - at
         if order + more > 64:
-            raise ContractError(f"{self._what}: want numbers up to 2^64-1, got a greater one at bit {self._at}")
-        digits = self._bits(self._at + more + 1, order + max(0, more - 1))
-        return int(("1" if more else "0") + digits, 2)
+            raise ContractError(f"{self._what}: want numbers up to 2^64-1, got a greater one at bit {at}")
+        self._at = end = at + order + 1 + (2 * more - 1 if more else 0)
+        if end > len(text):
+            raise self._truncated()
+        return int("1" + text[zero + 1 : end] if more else text[at:end], 2)
 
     def order(self) -> int:
         """The next order, 0..63."""
-        return int(self._bits(self._at, WIDTH), 2)
+        digits = self._text[self._at : self._at + WIDTH]
+        if len(digits) < WIDTH:
+            raise self._truncated()
+        self._at += WIDTH
+        return int(digits, 2)
 
     def column(self, n: int) -> list[int]:
         """The next `n` values.
@@ -118,7 +125,7 @@ class Reader:
         level = 4 << order
         for _ in range(n):
             value = self.number(_order_at(level))
-            level += value - level // 4
+            level += value - (level >> 2)
             yield value
 
     def end(self) -> None:
@@ -131,8 +138,5 @@ class Reader:
         if len(rest) > 7 or "1" in rest:
             raise ContractError(f"{self._what}: want 0 to 7 zeros at the end, got {len(rest)} bits after {self._at}")
 
-    def _bits(self, start: int, size: int) -> str:
-        self._at = start + size
-        if self._at > len(self._text):
-            raise ContractError(f"{self._what}: truncated at bit {len(self._text)}")
-        return self._text[start : self._at]
+    def _truncated(self) -> ContractError:
+        return ContractError(f"{self._what}: truncated at bit {len(self._text)}")

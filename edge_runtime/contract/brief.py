@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from edge_runtime.contract import cbor
 from edge_runtime.contract.bits import WIDTH, Reader, column, folded, number, order_of, packed, run, unfolded
-from edge_runtime.contract.checks import count, integer, integers, take
+from edge_runtime.contract.checks import count, integer, integers, take, wrong
 from edge_runtime.contract.document import opened, write_cbor
 from edge_runtime.contract.header import take_header
 from edge_runtime.contract.sketch import N_BINS
@@ -203,9 +203,12 @@ def _unequal(row: SummaryRow) -> Iterator[int]:
 def _counts(n: int, size: int, parts: Iterator[int]) -> tuple[int, ...]:
     """What `_unequal` was given."""
     counts, left = [], n
-    for i in range(size - 1):
-        counts.append(integer(left // (size - i) + unfolded(next(parts)), f"{KIND}.counts", high=left))
-        left -= counts[-1]
+    for slots, part in zip(range(size, 1, -1), parts, strict=True):
+        own = left // slots + unfolded(part)
+        if not 0 <= own <= left:
+            raise wrong(f"{KIND}.counts", f"int 0..{left}", own)
+        counts.append(own)
+        left -= own
     return (*counts, left)
 
 

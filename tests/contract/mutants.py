@@ -80,7 +80,7 @@ MUTANTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("brief.py", "        count(size, f", "        count(0, f"),
     ("brief.py", ", low=3, high=66)", ", low=2, high=67)"),
     ("brief.py", '    integers(n, f"{KIND}.n", high=U32)\n', ""),
-    ("brief.py", ", high=left))", "))"),
+    ("brief.py", "if not 0 <= own <= left:", "if False:"),
     ("brief.py", "return integer(bits, f", "return bits or integer(0, f"),
     ("brief.py", "unfolded(folded((own << 32) + rest))", "(own << 32) + rest"),
     ("brief.py", "min=lows[i] if n[i] else nan", "min=lows[i]"),
