@@ -6,10 +6,12 @@ from array import array
 
 import pytest
 
+from edge_runtime.contract import cbor
+from edge_runtime.contract.birth import Birth
 from edge_runtime.contract.window import MAX_VALUES, Window
 from edge_runtime.errors import ContractError
 from edge_runtime.lean import items_of
-from tests.contract.samples import WINDOW
+from tests.contract.samples import TOLD, WINDOW
 
 
 def changed(**fields: object) -> Window:
@@ -45,3 +47,12 @@ def test_more_values_than_a_device_has_under_way_are_refused() -> None:
     values = array("f", bytes(4 * 17 * 4096))
     with pytest.raises(ContractError, match=f"window.values: want 0..{MAX_VALUES} items, got {17 * 4096}"):
         changed(names=names, n_values=(4096,) * 17, values=values)
+
+
+def test_what_a_birth_allows_has_exactly_the_fields_of_the_format() -> None:
+    """A rule that a reader half understands would say less than the device lets go."""
+    fields = cbor.loads(TOLD.to_bytes(), what="birth")
+    assert isinstance(fields, dict)
+    fields["raw"]["motor"]["seconds"] = 5
+    with pytest.raises(ContractError, match=r"birth\.raw\.motor: unknown field 'seconds'"):
+        Birth.from_bytes(cbor.dumps(fields))
