@@ -15,49 +15,33 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_runtime.contract import cbor, topics
+from edge_runtime.contract import topics
 from edge_runtime.contract.needs import check, table
 from edge_runtime.daemon import budget, last_run, letters, raw
 from edge_runtime.daemon.config import Config, StreamConfig
 from edge_runtime.daemon.decide import Loaded, Runner, Sink, load
 from edge_runtime.daemon.lock import lock_state
+from edge_runtime.daemon.opening import Slot, add_shadow, open_slot, read_checkpoint
 from edge_runtime.daemon.records import refuse_misspelt, unread_facts
 from edge_runtime.daemon.sinks import MqttSink, Stdout, StdoutSink
-from edge_runtime.engines import load_bundle, needed_to_run
-from edge_runtime.errors import ContractError, EdgeloopError, TransportError, TrustError, UsageError
-from edge_runtime.lean import TYPE_CHECKING, dataclass, items_of, replace
+from edge_runtime.engines import needed_to_run
+from edge_runtime.errors import EdgeloopError, TransportError
+from edge_runtime.lean import TYPE_CHECKING, items_of, replace
 from edge_runtime.native import fpu_check, one_heap, trim
 from edge_runtime.sources import may_wait, short_name
 from edge_runtime.spool import KINDS, Draft, Gap, Spool, SpoolWorker
 from edge_runtime.transport import Courier, Endpoint, Letter, LinkThread, MqttLink, Tls
 from edge_runtime.transport.link import client_id
-from edge_runtime.update import Result, Trust, Updater, slots
+from edge_runtime.update import Result, slots
 
 if TYPE_CHECKING:
-    from edge_runtime.daemon.shadow import Shadow
     from edge_runtime.daemon.socket_sink import LineServer
 
 STACK_BYTES = 512 << 10  # a thread's stack counts against RLIMIT_DATA; the default of 8 MiB would need most of it
 EVENT_WAIT_S = 1.0  # for room in the spool's ring: a playback at full speed keeps it full
-CHILD_DATA_BYTES = 64 << 20  # the least data memory an update child gets, so that it can tell what is wrong
 TRIM_S = 5.0  # between two times that freed memory goes back: what starts, handshakes and summaries took for a moment
 LINK_AFTER_S = 1.0  # at the latest; its 60 ms of imports and handshake would stand before the first decisions
 DRAIN_S = 10.0  # at the end of a recording: how long to wait for the store's last acknowledgement
-
-
-@dataclass(slots=True, kw_only=True)
-class Slot:
-    """One stream as the daemon keeps it."""
-
-    config: StreamConfig
-    updater: Updater
-    loaded: Loaded
-    runner: Runner | None = None
-    trial_from: int = -1  # window at which the running trial began; -1: no trial
-    trial_digest: str = ""
-    rollout: str = ""  # that ordered the trial
-    shadow: Shadow | None = None
-    trouble: str = ""  # of its update, told once
 
 
 class Daemon:
@@ -104,7 +88,8 @@ class Daemon:
         self._open_slots()
         self._check_context()
         self._check_raw()
-        self._open_shadows()
+        for slot in self._slots.values():
+            add_shadow(self._config, slot, say=self._say)
         self._fit()
         self._worker.start()
         if self._worker.set_aside:
@@ -125,83 +110,8 @@ class Daemon:
     # ---- start ----------------------------------------------------------------------
 
     def _open_slots(self) -> None:
-        config = self._config
-        for stream in config.streams:
-            updater = self._updater(config.state_dir, stream.name)
-            if slots.load(updater.disk).phase is slots.Phase.EMPTY:
-                if not stream.bundle:
-                    raise UsageError(
-                        f"stream {stream.name}: no bundle is installed and none is named",
-                        hint="add bundle = \"file.elb\" to its [[stream]]",
-                    )  # fmt: skip
-                updater.factory(Path(stream.bundle)).raise_if_refused()
-            self._slots[stream.name] = self._start_or_restore(stream, updater)
-
-    def _updater(self, folder: Path, stream: str) -> Updater:
-        config, trust = self._config, self._config.trust
-        return Updater(
-            folder,
-            stream,
-            Trust(release_keys=trust.release_keys, rollout_keys=trust.rollout_keys),
-            site=config.device.site,
-            device=config.device.id,
-            max_bytes=config.budget.bundle_bytes,
-            memory_bytes=max(CHILD_DATA_BYTES, config.budget.memory_bytes),
-            latency_us=config.budget.latency_us,
-        )
-
-    def _open_shadows(self) -> None:
-        """Check each shadow as a factory bundle is checked, in slots of its own; it is never one of a stream's.
-
-        One that does not fit is refused while the device runs what it was shipped with, and left out after a rollout.
-        """
-        for name, slot in self._slots.items():
-            if not slot.config.shadow:
-                continue
-            from edge_runtime.daemon.shadow import open_shadow
-
-            shadow = open_shadow(Path(slot.config.shadow), self._updater(self._config.state_dir / "shadow", name))
-            try:
-                shadow.refuse_misfit(slot.loaded.bundle)
-            except ContractError as why:
-                if not slot.rollout:
-                    raise
-                fields = {"part": "shadow", "error": "ContractError", "message": str(why)}
-                self._inbox.put(("event", (name, "fault", fields)))
-            else:
-                slot.shadow = shadow
-
-    def _start_or_restore(self, stream: StreamConfig, updater: Updater) -> Slot:
-        """Start the slots; where the disk lost every bundle they name, begin with the factory one again."""
-        try:
-            return self._start_slot(stream, updater)
-        except (ContractError, TrustError) as error:
-            if not stream.bundle:
-                raise
-            self._log("restore", stream=stream.name, bundle=stream.bundle, reason=str(error))
-            updater.factory(Path(stream.bundle)).raise_if_refused()
-            return self._start_slot(stream, updater)
-
-    def _start_slot(self, stream: StreamConfig, updater: Updater) -> Slot:
-        """Load what the slots say is to run; a trial that cannot even be loaded falls back at once."""
-        started = slots.start(updater.disk, keep=needed_to_run)
-        try:
-            loaded = load(started.bundle)
-        except EdgeloopError:
-            if not started.is_trial:
-                raise
-            slots.fall_back(updater.disk)
-            started = replace(
-                slots.start(updater.disk, keep=needed_to_run), fell_back=started.digest, rollout=started.rollout
-            )
-            loaded = load(started.bundle)
-        slot = Slot(config=stream, updater=updater, loaded=loaded, rollout=started.rollout)
-        if started.is_trial:
-            slot.trial_digest = started.digest
-        if started.fell_back:
-            back = {"bundle": started.fell_back, "to": started.digest, "rollout": started.rollout}
-            self._inbox.put(("event", (stream.name, "fell-back", back)))
-        return slot
+        for stream in self._config.streams:
+            self._slots[stream.name] = open_slot(self._config, stream, say=self._say, log=self._log)
 
     def _open_spool(self) -> Spool:
         """In the spool's thread. Raw windows that were sealed under other rules do not leave any more."""
@@ -272,7 +182,7 @@ class Daemon:
 
     def _start_runners(self) -> None:
         for slot in self._slots.values():
-            slot.runner = self._runner(slot, self._checkpoint(slot))
+            slot.runner = self._runner(slot, read_checkpoint(slot, self._worker.checkpoints.get(slot.config.name)))
             if slot.trial_digest:
                 slot.trial_from = slot.runner.windows
         for slot in self._slots.values():
@@ -305,7 +215,7 @@ class Daemon:
             epoch=self._worker.epoch,
             sinks=self._sinks(slot.config),
             submit=self._submit,
-            report=lambda *event: self._inbox.put(("event", event)),
+            report=self._say,
             context=self._config.context,
             checkpoint=checkpoint,
             shadow=slot.shadow,
@@ -326,21 +236,6 @@ class Daemon:
                 self._servers[path] = self._servers.get(path) or LineServer(Path(path))
                 sinks.append(SocketSink(self._servers[path]))
         return sinks
-
-    def _checkpoint(self, slot: Slot) -> tuple[bytes, Loaded | None] | None:
-        """Return the saved state of a stream with the bundle that made it, None where that is gone or broken."""
-        data = self._worker.checkpoints.get(slot.config.name)
-        if data is None:
-            return None
-        fields = cbor.loads(data, what="checkpoint")
-        digest = fields.get("bundle") if isinstance(fields, dict) else None
-        if digest == slot.loaded.digest:
-            return data, slot.loaded
-        stored = slot.updater.disk.read(slots.bundle_name(str(digest)))
-        try:
-            return data, None if stored is None else load(load_bundle(stored, keep=needed_to_run))
-        except EdgeloopError:
-            return data, None
 
     # ---- while it runs -----------------------------------------------------------------
 
@@ -509,6 +404,10 @@ class Daemon:
             if not may_wait or self._halt.is_set():
                 return False
         return True
+
+    def _say(self, stream: str, kind: str, fields: Mapping[str, str | int]) -> None:
+        """From any thread, and before the spool is open: this loop makes an event of it."""
+        self._inbox.put(("event", (stream, kind, fields)))
 
     def _event(self, stream: str, kind: str, fields: Mapping[str, str | int]) -> None:
         known = letters.clean(fields)

@@ -13,7 +13,8 @@ from cloud_trainer.rollout.keys import signer
 from edge_runtime.contract.bundle import unpack
 from edge_runtime.daemon import load_config
 from edge_runtime.daemon.decide import Runner, load
-from edge_runtime.daemon.service import Daemon, Slot
+from edge_runtime.daemon.opening import Slot
+from edge_runtime.daemon.service import Daemon
 from edge_runtime.update import Result, Updater, slots
 from edge_runtime.update.disk import Disk, PosixDisk
 from tests.daemon.rig import KEYS, Rig, recording
