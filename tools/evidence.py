@@ -40,6 +40,8 @@ VARIANTS: Final[tuple[tuple[str, Mapping[str, object]], ...]] = (
     ("extra_trees", {"scaler": "robust"}),
     ("hist_gradient_boosting", {"scaler": "standard"}),
     ("forest", {"pca": 10}),
+    ("hist_gradient_boosting", {"pca": 10}),
+    ("lightgbm", {"pca": 10}),
     ("logistic", {"pca": 10}),
     ("calibrated", {"of": "forest", "method": "isotonic", "cv": 2}),
     ("one_vs_rest", {"of": "tree"}),

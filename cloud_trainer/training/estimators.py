@@ -21,6 +21,8 @@ SCALERS: Final[Mapping[str, str]] = {
     "none": "",
 }
 OURS: Final = ("scaler", "pca", "of")
+DOUBLES: Final = ("hist_gradient_boosting", "lightgbm")
+"""Trees that compare in double, where the forms that leave compare float32: behind a PCA they get it rounded."""
 
 
 def make(name: str, params: Mapping[str, object], *, seed: int, task: Task = "labels") -> Any:
@@ -35,6 +37,8 @@ def make(name: str, params: Mapping[str, object], *, seed: int, task: Task = "la
             f"train.estimators: {name!r} has no form that predicts {task}", hint=f"use {', '.join(able(task))}"
         )
     members = _members(name, params.get("of", kind.of), seed=seed, task=task) if kind.of else []
+    if params.get("pca"):
+        members = [(each, _piped([*_rounded(each), member])) for each, member in members]
     over = {"estimators": members} if len(kind.of) > 1 else {"estimator": members[0][1]} if members else {}
     estimator = _class(name, kind.classes[task], kind.extra)(**over)
     known = estimator.get_params(deep=False)
@@ -45,7 +49,7 @@ def make(name: str, params: Mapping[str, object], *, seed: int, task: Task = "la
     _check_known(name, params, [*known, *ours])
     own = {key: tuple(v) if isinstance(v, list) else v for key, v in params.items() if key not in ours}
     front = _front(name, params, default="standard" if kind.is_scaled else "none", seed=seed)
-    return _piped([*front, estimator.set_params(**own)])
+    return _piped([*front, *(_rounded(name) if params.get("pca") else []), estimator.set_params(**own)])
 
 
 def _check_known(name: str, params: Mapping[str, object], known: list[str]) -> None:
@@ -86,6 +90,14 @@ def _front(name: str, params: Mapping[str, object], *, default: str, seed: int) 
         raise UsageError(f"train.{name}.pca: want the number of components, got {pca!r}", hint="0: none")
     front = [_class(name, SCALERS[str(scaler)])()] if SCALERS[str(scaler)] else []
     return [*front, _class(name, "sklearn.decomposition.PCA")(pca, random_state=seed)] if pca else front
+
+
+def _rounded(name: str) -> list[Any]:
+    from sklearn.preprocessing import FunctionTransformer
+
+    from cloud_trainer.export.native_forms.form import as_float32
+
+    return [FunctionTransformer(as_float32)] if name in DOUBLES else []
 
 
 def _piped(steps: list[Any]) -> Any:

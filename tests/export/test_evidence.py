@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+import cloud_trainer.training.estimators as zoo
 from cloud_trainer.estimators import ESTIMATORS
 from cloud_trainer.export import rows
+from edge_runtime.errors import ContractError
 from tests.flows.published import PROJECTS
 from tools.evidence import HEAD, INTRO, PATH, Case, cases, lines_of, measured
 
@@ -27,6 +29,15 @@ def test_every_form_decides_as_the_trainer(case: Case, monkeypatch: pytest.Monke
     for line in lines_of(case, models):
         if "int8" not in line[2]:
             assert line[4] in ("0", "values")
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize("name", zoo.DOUBLES)
+def test_planted_pca_that_is_not_rounded_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trees that compare in double tell values apart that are one float32."""
+    monkeypatch.setattr(zoo, "DOUBLES", ())
+    with pytest.raises(ContractError, match=r"boundary rows: . of 300 labels differ"):
+        measured(Case(where="breast cancer", name=name, task="labels", params={"pca": 10}), most=60)
 
 
 def written() -> list[list[str]]:

@@ -123,3 +123,13 @@ def thresholds(source: Source, feature: I64, goes_left: GoesLeft) -> F32:
 def unfolded(source: Source, b: Builder) -> Source:
     """`source` for trees: scalings fold where the features stand; behind other steps they are applied."""
     return source if source.span == b.features else Source(span=applied(source, b))
+
+
+def as_float32(x: npt.ArrayLike) -> F32:
+    """Rounded to the nearest float32, as a step of trees does with what it reads; a project's PCA ends with it."""
+    return np.asarray(x, np.float32)
+
+
+def is_rounding(transformer: Any) -> bool:
+    """Whether it does that and nothing else."""
+    return type(transformer).__name__ == "FunctionTransformer" and transformer.func is as_float32

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cloud_trainer.export.native_forms import boosting, ends, forests, from_lightgbm, from_xgboost, linear, meta, others
-from cloud_trainer.export.native_forms.form import SCALERS, Form, Source
+from cloud_trainer.export.native_forms.form import SCALERS, Form, Source, is_rounding
 from cloud_trainer.export.steps import Builder, Model, Span
 from cloud_trainer.task import task_of
 from edge_runtime.errors import ContractError
@@ -26,6 +26,8 @@ FORMS: Final[dict[tuple[str, str], Form]] = {
 }
 """(package, class) -> form."""
 
+ROUNDED: Final = ("HistGradientBoosting", "LGBM")
+"""Trees whose step rounds what it reads to float32, where the trainer compares in double."""
 INSTEAD: Final = {
     "AdaBoostRegressor": "GradientBoostingRegressor",
     "BaggingClassifier": "RandomForestClassifier",
@@ -98,7 +100,9 @@ def check_exportable(estimator: Any) -> None:
 def why_not(estimator: Any) -> str | None:
     """Why this estimator, fitted or not, has no native form, with what to do behind "; "; None: it has one."""
     front, model = _parts(estimator)
-    for one in front:
+    for i, one in enumerate(front):
+        if is_rounding(one) and i == len(front) - 1 and type(model).__name__.startswith(ROUNDED):
+            continue
         if type(one).__name__ not in (*SCALERS, "PCA"):
             return f"{type(one).__name__} before a model has no export; use {', '.join(SCALERS)} or PCA"
     name = type(model).__name__
@@ -160,6 +164,6 @@ def _behind(estimator: Any, source: Source, b: Builder) -> tuple[Any, Source]:
     for one in front:
         if type(one).__name__ == "PCA":
             source = Source(span=linear.pca(one, source, b))
-        else:
+        elif not is_rounding(one):  # which a step of trees does by itself
             source = Source(span=source.span, scalings=(*source.scalings, SCALERS[type(one).__name__](one)))
     return model, source
