@@ -44,8 +44,10 @@ VARIANTS: Final[tuple[tuple[str, Mapping[str, object]], ...]] = (
     ("lightgbm", {"pca": 10}),
     ("logistic", {"pca": 10}),
     ("calibrated", {"of": "forest", "method": "isotonic", "cv": 2}),
+    ("calibrated", {"of": "lightgbm", "cv": 2}),
     ("one_vs_rest", {"of": "tree"}),
     ("voting", {"of": ["forest", "tree"], "voting": "hard"}),
+    ("voting", {"of": ["lightgbm", "xgboost"]}),
 )
 QUICK: Final[Mapping[str, Mapping[str, object]]] = {
     "calibrated": {"cv": 2},

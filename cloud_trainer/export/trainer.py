@@ -45,9 +45,9 @@ def search_of(estimator: Any) -> Callable[[F32], F64]:
 
 
 def is_float32(estimator: Any) -> bool:
-    """Whether the trainer itself adds in float32."""
-    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
-    return type(last).__module__.startswith("xgboost")
+    """Whether the trainer itself, or one that it is made over, adds in float32."""
+    every = (estimator, *estimator.get_params(deep=True).values())
+    return any(type(one).__module__.startswith("xgboost") for one in every)
 
 
 def _bundle_answer(one: Any) -> One:

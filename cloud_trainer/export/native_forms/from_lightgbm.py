@@ -40,6 +40,16 @@ LINKS: Final[dict[str, Callable[[Builder, Span, float], Span]]] = {
 
 
 def _scores(model: Any, source: Source, b: Builder) -> Span:
+    raw, objective, slope = _linked(model, source, b)
+    return LINKS[objective](b, raw, slope)
+
+
+def _raw(model: Any, source: Source, b: Builder) -> Span:
+    return _linked(model, source, b)[0]
+
+
+def _linked(model: Any, source: Source, b: Builder) -> tuple[Span, str, float]:
+    """(raw scores, objective, its slope)."""
     dump, source = model.booster_.dump_model(), unfolded(source, b)
     objective, *words = dump["objective"].split()
     params = dict(word.split(":") for word in words if ":" in word)
@@ -50,7 +60,7 @@ def _scores(model: Any, source: Source, b: Builder) -> Span:
         )
     trees = [_tree(one["tree_structure"], source, type(model).__name__) for one in dump["tree_info"]]
     raw = added(b, source, trees, np.zeros(dump["num_tree_per_iteration"]))
-    return LINKS[objective](b, raw, float(params.get("sigmoid", 1)))
+    return raw, objective, float(params.get("sigmoid", 1))
 
 
 def _tree(structure: dict[str, Any], source: Source, name: str) -> Tree:
@@ -99,6 +109,6 @@ def _why_not(model: Any) -> str | None:
 
 
 FORMS: dict[str, Form] = {
-    "LGBMClassifier": Form(scores=_scores, why_not=_why_not),
+    "LGBMClassifier": Form(scores=_scores, decision=_raw, why_not=_why_not),
     "LGBMRegressor": Form(scores=_scores, why_not=_why_not),
 }

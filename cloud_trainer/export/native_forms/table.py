@@ -123,7 +123,9 @@ def decision(estimator: Any, source: Source, b: Builder) -> Span | None:
     """Steps to its `decision_function`; None: it has none."""
     model, source = _behind(estimator, source, b)
     form = _known(model)
-    return None if form.decision is None else form.decision(model, source, b)
+    if form.decision is None or not hasattr(model, "decision_function"):  # LightGBM has it of late
+        return None
+    return form.decision(model, source, b)
 
 
 def takes_nan(estimator: Any) -> bool:
