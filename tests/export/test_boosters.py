@@ -102,7 +102,13 @@ def test_early_stopping_leaves_with_the_trees_that_predict() -> None:
     ("make", "says"),
     [
         (lambda: light("Classifier", boosting_type="rf"), "boosting_type='rf'"),
+        (lambda: light("Classifier", objective="cross_entropy"), "objective='cross_entropy'"),
+        (lambda: light("Regressor", objective=max), "objective=<built-in function max>"),
         (lambda: extreme("Classifier", missing=0.0), "missing=0.0"),
+        (lambda: extreme("Classifier", booster="gblinear"), "booster='gblinear'"),
+        (lambda: extreme("Regressor", booster="dart"), "booster='dart'"),
+        (lambda: extreme("Classifier", objective="binary:hinge"), "objective='binary:hinge'"),
+        (lambda: extreme("Regressor", multi_strategy="multi_output_tree"), "multi_strategy='multi_output_tree'"),
     ],
 )
 def test_what_has_no_form_is_refused_unfitted(make: Callable[[], Any], says: str) -> None:
@@ -113,8 +119,7 @@ def test_what_has_no_form_is_refused_unfitted(make: Callable[[], Any], says: str
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: extreme("Classifier", booster="gblinear"), "booster 'gblinear'"),
-        (lambda: light("Regressor", objective="cross_entropy"), "objective 'cross_entropy'"),
+        (lambda: light("Regressor", linear_tree=True), "linear trees"),
         (lambda: light("Classifier", zero_as_missing=True), "zero_as_missing"),
     ],
 )

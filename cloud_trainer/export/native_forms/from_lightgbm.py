@@ -37,6 +37,8 @@ LINKS: Final[dict[str, Callable[[Builder, Span, float], Span]]] = {
     "tweedie": lambda b, raw, _: b.over(Unary(function="exp"), raw),
 }
 """Objective -> from raw scores to the answer."""
+WITHOUT_LINK: Final = ("cross_entropy", "cross_entropy_lambda", "lambdarank", "rank_xendcg", "xentropy", "xentlambda")
+"""Objectives that a project may name, though they have none; others are other words for those of `LINKS`."""
 
 
 def _scores(model: Any, source: Source, b: Builder) -> Span:
@@ -105,6 +107,8 @@ def _tree(structure: dict[str, Any], source: Source, name: str) -> Tree:
 def _why_not(model: Any) -> str | None:
     if model.boosting_type == "rf":
         return "boosting_type='rf' is not exported; use 'gbdt' or RandomForestClassifier"
+    if callable(model.objective) or model.objective in WITHOUT_LINK:
+        return f"objective={model.objective!r} is not exported; use one of {', '.join(LINKS)}"
     return None
 
 

@@ -87,6 +87,12 @@ def _tree(one: dict[str, Any], source: Source, name: str) -> Tree:
 def _why_not(model: Any) -> str | None:
     if model.missing is not None and not np.isnan(model.missing):
         return f"missing={model.missing} is not exported; leave missing out, and mark holes by NaN"
+    if model.booster not in (None, "gbtree"):
+        return f"booster={model.booster!r} is not exported; use 'gbtree'"
+    if model.objective is not None and model.objective not in LINKS:
+        return f"objective={model.objective!r} is not exported; use one of {', '.join(LINKS)}"
+    if model.multi_strategy not in (None, "one_output_per_tree"):
+        return f"multi_strategy={model.multi_strategy!r} is not exported; use 'one_output_per_tree'"
     return None
 
 
