@@ -3,7 +3,8 @@
 core         the C core, a call a row from C, over 1000 rows in turn, so that no branch predictor learns one by heart
 onnxruntime  skl2onnx's own graph of the estimator, zipmap off, one thread, its optimiser on: as its users run it
 sklearn      predict_proba (score_samples) of one row
-lleaves      the LightGBM twin of the boosting, compiled, one row a call
+lleaves      the LightGBM twin of the boosting, compiled, a row a call (`*_batch`: all rows in one, no Python), beside
+             the core on the same twin. It wants an older llvmlite: RIVALS_PYTHON names an interpreter that has it.
 small        the core with trees in the small layout
 float32      the core with the network that is not quantised, beside its int8 twin
 Labels are compared first: a rival that answers otherwise is none.
@@ -11,15 +12,22 @@ Labels are compared first: a rival that answers otherwise is none.
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bench.rival_lleaves import timed
 from cloud_trainer.export.erm import LAYOUTS, Layout, erm_bytes
 from cloud_trainer.export.native_forms import model_of
 from edge_runtime import native
@@ -27,6 +35,7 @@ from edge_runtime.engines import OrtEngine
 
 N_FEATURES, N_CLASSES, N_ROWS = 144, 5, 1000
 COLD_BYTES = 16 << 20
+LLEAVES_PYTHON = os.environ.get("RIVALS_PYTHON", sys.executable)
 
 
 @cache
@@ -181,22 +190,6 @@ def test_sklearn(benchmark: Any, name: str) -> None:
     named(benchmark, name, n=1).pedantic(answer, args=(row,), rounds=30, iterations=1, warmup_rounds=2)
 
 
-def test_lleaves(benchmark: Any, tmp_path: Any) -> None:
-    """Its LightGBM twin: as many trees and leaves."""
-    lightgbm = pytest.importorskip("lightgbm", reason="not installed: lightgbm")
-    lleaves = pytest.importorskip("lleaves", reason="not installed: lleaves")
-    x, y = data()
-    twin = lightgbm.LGBMClassifier(n_estimators=100, num_leaves=31, n_jobs=1, verbose=-1).fit(x, y)
-    twin.booster_.save_model(tmp_path / "twin.txt")
-    compiled = lleaves.Model(model_file=str(tmp_path / "twin.txt"))
-    try:
-        compiled.compile(use_fp64=False)
-    except AttributeError as why:  # it wants an llvmlite that librosa's numba does not
-        pytest.skip(f"lleaves does not run beside this llvmlite: {why}")
-    given = [np.ascontiguousarray(row[None]) for row in rows()[:200]]
-    named(benchmark, "hgb", n=200)(lambda: [compiled.predict(one, n_jobs=1) for one in given])
-
-
 # ---- cold: what a device meets that sleeps between two windows ----
 
 
@@ -270,4 +263,29 @@ def figures(results: dict[str, float]) -> dict[str, float]:
             before = time.perf_counter()
             native.Model(erm).scores(row)
             times.append(time.perf_counter() - before)
-    return out | {"load_and_first_ms": round(1000 * max(times), 3)}
+    return out | {"load_and_first_ms": round(1000 * max(times), 3)} | lleaves()
+
+
+def lleaves() -> dict[str, float]:
+    """Beside the core on one LightGBM model: as many trees and leaves as the boosting, the same rows and labels."""
+    import lightgbm
+
+    with tempfile.TemporaryDirectory() as name:
+        model, given = Path(name) / "twin.txt", Path(name) / "rows.npy"
+        twin = lightgbm.LGBMClassifier(n_estimators=100, num_leaves=31, n_jobs=1, verbose=-1).fit(*data())
+        twin.booster_.save_model(model)
+        np.save(given, rows())
+        core = native.Model(erm_bytes(model_of(twin), "fast"))
+        words = [LLEAVES_PYTHON, str(Path(__file__).with_name("rival_lleaves.py")), str(model), str(given)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode:
+            why = (done.stderr.splitlines() or ["no answer"])[-1]
+            print(f"SKIP hgb_x_lleaves: RIVALS_PYTHON={LLEAVES_PYTHON} does not run it: {why}")
+            return {}
+        theirs: dict[str, float] = json.loads(done.stdout)
+        labels = np.load(f"{given}.scores.npy").argmax(axis=1)
+    ours = timed(lambda: core.scores_batch(rows()), N_ROWS)
+    assert (scores_of(core, rows()).argmax(axis=1) == labels).all(), "lleaves answers otherwise"
+    found = {"hgb_twin_core_us": ours} | {f"hgb_{name}": us for name, us in theirs.items()}
+    found |= {f"hgb_x_{name.removesuffix('_us')}": us / ours for name, us in theirs.items()}
+    return {name: round(value, 3) for name, value in found.items()}

@@ -2,7 +2,7 @@
  * checked. */
 #include "model.h"
 
-enum { N = 6, M = 3, N_TREES = 23, MOST_INNER = 7, N_LEAVES = 11 };
+enum { N = 6, M = 3, N_TREES = 23, MOST_INNER = 20, N_LEAVES = 11 };
 enum { NAN_LEFT = 1, FLOATS = 2, LEAF = -1, MOST = N_TREES * (2 * MOST_INNER + 1) };
 
 static uint64_t rng = 7;
@@ -30,7 +30,7 @@ static void invent(void)
         for (uint32_t inner = rng_below(&rng, MOST_INNER + 1); inner; inner--) {
             int at = first;
             while (plain.child[at] != LEAF)
-                at = plain.child[at] + (int)rng_below(&rng, 2); /* to some leaf */
+                at = plain.child[at] + !!rng_below(&rng, 4); /* to some leaf, mostly a deep one */
             plain.child[at] = plain.n_nodes;
             plain.child[plain.n_nodes] = plain.child[plain.n_nodes + 1] = LEAF;
             plain.n_nodes += 2;
