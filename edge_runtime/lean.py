@@ -11,7 +11,7 @@ import os
 import sys
 
 __all__ = [
-    "TYPE_CHECKING", "Any", "Final", "Literal", "NamedTuple", "NoReturn", "Protocol", "TypeAlias", "TypeVar", "blake2b",
+    "TYPE_CHECKING", "Any", "Final", "Literal", "NamedTuple", "NoReturn", "Protocol", "TypeAlias", "TypeVar",
     "dataclass", "field", "items_of", "replace", "required", "sha256", "uniform",
 ]  # fmt: skip
 
@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from dataclasses import dataclass, field
-    from hashlib import blake2b, sha256
+    from hashlib import sha256
     from typing import Any, Final, Literal, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
 
     T = TypeVar("T")
@@ -31,10 +31,6 @@ else:
             from _sha256 import sha256
     except ImportError:  # one that was built to have OpenSSL's alone
         from hashlib import sha256
-    try:
-        from _blake2 import blake2b
-    except ImportError:
-        from hashlib import blake2b
 
     Any = Final = Literal = NoReturn = TypeAlias = None  # of annotations, which nobody evaluates
     Protocol = object

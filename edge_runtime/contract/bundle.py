@@ -6,7 +6,6 @@ What the members mean is for `engines`; whether a signature is true is for `upda
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 
 from edge_runtime.contract.document import read_json, write_json
@@ -30,7 +29,7 @@ MAX_SIGNATURES_BYTES: Final = 16384
 MAX_BUNDLE_BYTES: Final = 64 * 2**20
 """Default limit of a whole file."""
 
-_SIZE = re.compile(rb"[0-7]{11}\0")
+_OCTAL = b"01234567"
 _ZEROS = bytes(BLOCK)
 
 
@@ -277,7 +276,7 @@ def _header(name: str, length: int) -> bytes:
 def _file_size(block: bytes, name: str, limit: int) -> int:
     """The length in `block`, which must be exactly the header of a file `name` of up to `limit` bytes."""
     size = block[124:136]
-    length = int(size[:11], 8) if _SIZE.fullmatch(size) else -1
+    length = int(size[:11], 8) if not size[:11].strip(_OCTAL) and size[11:] == b"\0" else -1
     if length < 1 or block != _header(name, length):
         raise ContractError(f"bundle: want the header of {name}, got {block[:100].rstrip(bytes(1))[:40]!r}")
     if length > limit:

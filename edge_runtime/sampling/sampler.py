@@ -20,8 +20,16 @@ from collections.abc import Iterable
 
 from edge_runtime.contract.records import MAX_LATENCY_US
 from edge_runtime.errors import ContractError
-from edge_runtime.lean import Any, blake2b, dataclass
+from edge_runtime.lean import TYPE_CHECKING, Any, dataclass
 from edge_runtime.sampling.weight import weigh
+
+if TYPE_CHECKING:
+    from hashlib import blake2b
+else:
+    try:  # the interpreter's own, as of `lean`; not there, as a process that only decides takes no samples
+        from _blake2 import blake2b
+    except ImportError:
+        from hashlib import blake2b
 
 APART = 8  # kept for what they are, of a period at most
 _CERTAIN = math.inf  # the priority of those

@@ -25,9 +25,9 @@ LIMIT_KIB = 4096
 """The promise: `decide_rss_over_python_mib` <= 4."""
 HEAVY = (
     "argparse", "asyncio", "ast", "cffi", "csv", "cryptography", "dataclasses", "datetime", "email", "gettext", "gzip",
-    "hashlib", "_hashlib", "http", "inspect", "locale", "logging", "numpy", "onnxruntime", "paho", "pathlib", "random",
-    "shutil", "socket", "sqlite3", "ssl", "_ssl", "subprocess", "tempfile", "threading", "tomllib", "traceback",
-    "typing", "unittest", "urllib", "uuid", "zlib", "edge_runtime.daemon", "edge_runtime.spool",
+    "hashlib", "_hashlib", "_blake2", "http", "inspect", "locale", "logging", "numpy", "onnxruntime", "paho", "pathlib",
+    "random", "shutil", "socket", "sqlite3", "ssl", "_ssl", "subprocess", "tempfile", "threading", "tomllib",
+    "traceback", "typing", "unittest", "urllib", "uuid", "zlib", "edge_runtime.daemon", "edge_runtime.spool",
     "edge_runtime.transport", "edge_runtime.update", "edge_runtime.features", "edge_runtime.contract.baseline",
     "edge_runtime.contract.cbor",
 )  # fmt: skip
