@@ -12,6 +12,8 @@ from cloud_trainer.cli.telemetry import Workspace_
 if TYPE_CHECKING:
     from cloud_trainer.labels import Labelled
 
+MOST_REASONS = 10  # that are told why windows were left out: a device can make up as many as it likes
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands `labels …`."""
@@ -63,12 +65,16 @@ def windows(
     from cloud_trainer.labels import write_windows
     from cloud_trainer.workspace import existing
 
-    written = write_windows(existing(workspace), out, device=device)
+    written, left_out = write_windows(existing(workspace), out, device=device)
     for one in written:
         typer.echo(f"{one.record}  {one.stream} window {one.window}, kept as {one.reason}, decided {one.decided}")
-    if not written:
+    for why, n in left_out.most_common(MOST_REASONS):
+        typer.echo(f"left out {n}: {why}")
+    if len(left_out) > MOST_REASONS:
+        typer.echo(f"left out {left_out.total()} in all, for {len(left_out)} reasons")
+    if not written and not left_out:
         typer.echo("no raw windows yet: a device sends some only where its own device.toml allows it (raw_channels)")
-    else:
+    elif written:
         typer.echo(
             f"fill in the labels of {out / 'labels.csv'}, then: cloud-trainer labels import {out / 'labels.csv'}"
         )
