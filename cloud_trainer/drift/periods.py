@@ -18,6 +18,7 @@ from cloud_trainer.drift.detector import Array, autocorrelation
 from edge_runtime.contract.checks import I63
 from edge_runtime.contract.strata import strata_over
 
+U32: Final = 2**32 - 1
 SYNCED = 1  # the summary's clock
 Z_STEP = 2.0**-16  # sums are integers of z = (x - centre) / scale in these steps
 SUMS: Final = ("n", "n_nan", "first", "last", "sum", "sum_sq", "sum_lag")
@@ -76,10 +77,10 @@ class Tallies:
 
     @classmethod
     def of_rows(cls, rows: Sequence[Tally]) -> Tallies:
-        """From a tally for each feature and score; a sum beyond 63 bits stays at their end."""
+        """From a tally for each feature and score; a sum beyond 63 bits, or a count beyond 32, stays there."""
         columns = {name: [max(-I63, min(I63, getattr(row, name))) for row in rows] for name in SUMS}
         ends = {name: [getattr(row, name) for row in rows] for name in ENDS}
-        flat = [count for row in rows for count in row.counts]
+        flat = [min(count, U32) for row in rows for count in row.counts]
         return cls.of({**columns, **ends}, flat, [len(row.counts) for row in rows])
 
     def __len__(self) -> int:

@@ -135,7 +135,7 @@ def _depth(text: str) -> int:
     """Of the objects and arrays in JSON without escapes."""
     between = "".join(text.split('"')[::2])  # the texts
     brackets, depth = between.encode().translate(_SQUARE, _NO_BRACKET), 0
-    while brackets:
+    while brackets and depth <= MAX_DEPTH:  # each turn reads them all
         brackets, depth = brackets.replace(b"[]", b""), depth + 1
     return depth
 

@@ -17,7 +17,7 @@ from edge_runtime.contract.records import REASONS
 from edge_runtime.daemon.toml import plain_toml
 from edge_runtime.errors import ContractError, UsageError
 from edge_runtime.lean import Any, TypeVar, dataclass, field, replace, required
-from edge_runtime.sources import kind_of, located, short_name
+from edge_runtime.sources import has_names, kind_of, located, short_name
 
 T = TypeVar("T")
 
@@ -218,6 +218,11 @@ def load_config(path: Path) -> Config:
             raise UsageError(
                 f"stream {stream.name}: {missing} is missing, so no raw window may leave",
                 hint="name both, or none: nothing raw leaves the device",
+            )
+        if stream.raw_channels and not has_names(stream.source):
+            raise UsageError(
+                f"stream {stream.name}: raw_channels goes by names, a bundle would name the columns of this source",
+                hint="add columns=NAME,NAME,... to its source, in the order of its columns",
             )
     return config
 

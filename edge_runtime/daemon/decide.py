@@ -313,7 +313,7 @@ class Runner(threading.Thread):
             self._commit(finish=True)
 
     def _is_disputed(self, decision: Decision) -> bool:
-        """Ask the shadow, after the decision is out; one that fails is asked no more."""
+        """Ask the shadow, once the decision is made; one that fails is asked no more."""
         shadow = self._shadow
         assert shadow  # noqa: S101  who calls has looked
         try:

@@ -71,12 +71,15 @@ def end(lock: int, *, message: str = "") -> None:
         crash = crash_of(lock)
         _write(lock, started_ms=crash.started_ms if crash else 0, message=message[:_MESSAGE])
     else:
-        os.ftruncate(lock, 0)
+        _put(lock, b"")
 
 
 def _write(lock: int, *, started_ms: int, message: str) -> None:
-    data = cbor.dumps({"boot": boot_id(), "started_ms": started_ms, "message": message})
+    _put(lock, cbor.dumps({"boot": boot_id(), "started_ms": started_ms, "message": message}))
+
+
+def _put(lock: int, data: bytes) -> None:
     with contextlib.suppress(OSError):  # a full disk stops no device; then its end is not told
+        os.ftruncate(lock, 0)
         os.pwrite(lock, data, 0)
-        os.ftruncate(lock, len(data))
         os.fsync(lock)

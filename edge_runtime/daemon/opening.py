@@ -114,13 +114,13 @@ def add_shadow(config: Config, slot: Slot, *, say: Say) -> None:
         return
     from edge_runtime.daemon.shadow import open_shadow
 
-    shadow = open_shadow(Path(slot.config.shadow), _updater(config, config.state_dir / "shadow", name))
     try:
+        shadow = open_shadow(Path(slot.config.shadow), _updater(config, config.state_dir / "shadow", name))
         shadow.refuse_misfit(slot.loaded.bundle)
-    except ContractError as why:
+    except EdgeloopError as why:
         if not slot.rollout:
             raise
-        say(name, "fault", {"part": "shadow", "error": "ContractError", "message": str(why)})
+        say(name, "fault", {"part": "shadow", "error": type(why).__name__, "message": str(why)})
     else:
         slot.shadow = shadow
 

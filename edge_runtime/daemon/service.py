@@ -95,15 +95,17 @@ class Daemon:
         if self._worker.set_aside:
             self._log("spool", set_aside=self._worker.set_aside.name, epoch=f"{self._worker.epoch:016x}")
         self._open_link()
-        last_run.begin(self._lock)
         try:
-            self._start_runners()
-            status = self._serve()
+            try:
+                self._tell_crash()
+                last_run.begin(self._lock)
+                self._start_runners()
+                status = self._serve()
+            finally:
+                self._shut_down()
         except BaseException as error:
-            self._shut_down()
             last_run.end(self._lock, message=f"{type(error).__name__}: {error}")
             raise
-        self._shut_down()
         last_run.end(self._lock)
         return status
 
@@ -186,7 +188,6 @@ class Daemon:
             if slot.trial_digest:
                 slot.trial_from = slot.runner.windows
         for slot in self._slots.values():
-            self._tell_crash(slot)
             manifest = slot.loaded.bundle.manifest
             fields: dict[str, str | int] = {
                 "bundle": slot.loaded.digest, "name": manifest.name, "version": manifest.version,
@@ -198,14 +199,18 @@ class Daemon:
                 slot.runner.start()
         self._link_at = time.monotonic() + LINK_AFTER_S
 
-    def _tell_crash(self, slot: Slot) -> None:
-        """What the last run did in this stream, where nobody ended it: as far as its last checkpoint says."""
+    def _tell_crash(self) -> None:
+        """What the last run did, as nobody ended it: of each stream, as far as its last checkpoint says.
+
+        On the disk before the mark of that run is written over: a device that dies at each start says so each time.
+        """
         if self._crash is None:
             return
         fields: dict[str, str | int] = {"how": self._crash.how, "started_ms": self._crash.started_ms}
         fields |= {"message": self._crash.message} if self._crash.message else {}
-        fields |= last_run.place_of(self._worker.checkpoints.get(slot.config.name))
-        self._event(slot.config.name, "crash", fields)
+        for name in self._slots:
+            self._event(name, "crash", fields | last_run.place_of(self._worker.checkpoints.get(name)))
+        self._worker.flush()
 
     def _runner(self, slot: Slot, checkpoint: tuple[bytes, Loaded | None] | None) -> Runner:
         return Runner(

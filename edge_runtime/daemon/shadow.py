@@ -1,7 +1,7 @@
 """A bundle that decides beside the one that is obeyed, on the same features. One rule: it costs no more than its model.
 
 It reads what the core has made for the active bundle, so both must have one feature program; its own policy runs over
-its own scores. What it decides goes nowhere but into a comparison. Whatever fails in it ends it and nothing else.
+its own scores. What it decides goes nowhere but into a comparison. Whatever it raises ends it and nothing else.
 """
 
 from __future__ import annotations

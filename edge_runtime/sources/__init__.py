@@ -8,6 +8,7 @@ from __future__ import annotations
 from edge_runtime.sources.port import RowField, RowSource, Source, counts_of, times_of
 from edge_runtime.sources.table import (
     SOURCES,
+    has_names,
     is_live,
     kind_of,
     located,
@@ -24,6 +25,7 @@ __all__ = [
     "RowSource",
     "Source",
     "counts_of",
+    "has_names",
     "is_live",
     "kind_of",
     "located",

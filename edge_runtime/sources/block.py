@@ -20,8 +20,10 @@ from edge_runtime.sources.raw import picked
 class BlockDecoder:
     """Blocks to frames."""
 
-    def __init__(self, channels: Sequence[str]) -> None:
+    def __init__(self, channels: Sequence[str], columns: Sequence[str] | None = None) -> None:
+        """`columns` are those of a block without names; the channels where not given."""
         self.channels: tuple[str, ...] | None = tuple(channels)
+        self._columns = list(columns or channels)
         self.queue = FrameQueue(len(channels))
         self.counts: dict[str, int] = {}
 
@@ -45,7 +47,7 @@ class BlockDecoder:
             raise ContractError("block: want a map of values, names and times_us")
         values: Any = block.get("values")
         floats(values, "block.values")
-        names = block.get("names", list(self.channels or ()))
+        names = block.get("names", self._columns)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ContractError("block.names: want a list of texts")
         if not names or len(set(names)) != len(names):

@@ -31,7 +31,10 @@ def open_source(request: Request) -> Source:
     chosen = check_format(request.options, "ndjson", name="mqtt", allowed=_FORMATS)
     if request.rate_hz is None or request.channels is None:
         raise UsageError("source mqtt: no rate or no channels given", hint="name the channels, and the rate in Hz")
-    frames = BlockDecoder(request.channels) if chosen == "cbor" else decoder(request, default="ndjson")
+    if chosen == "cbor":
+        columns = request.options["columns"].split(",") if "columns" in request.options else None
+        return MqttSource(_Subscription(request), BlockDecoder(request.channels, columns), request.rate_hz)
+    frames = decoder(request, default="ndjson")
     return MqttSource(_Subscription(request), frames, request.rate_hz)
 
 

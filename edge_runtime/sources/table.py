@@ -155,6 +155,19 @@ def open_rows(spec: str, fields: Sequence[RowField]) -> RowSource:
     return rows
 
 
+def has_names(spec: str) -> bool:
+    """Whether its columns are named here, by the source or its words: never by the order in which a program has them.
+
+    Arrays of NDJSON, raw frames, blocks without names and WAV are named by their place where `columns=` does not say.
+    """
+    name, *words = _words(spec)
+    kind, (options, rest) = _kind(name, spec), _split(words)
+    if name == "playback":
+        return not any(".wav" in word.lower() for word in rest)
+    is_csv = options.get("format", "csv" if name == "serial" else "") == "csv"
+    return kind is OWN or name in ("host", "iio") or is_csv or "columns" in options
+
+
 def needed_bytes(spec: str) -> int:
     """Memory that the source that `spec` names takes at most [bytes]; what an exec'd child takes is its own."""
     is_parquet = any(word.lower().endswith(".parquet") for word in _words(spec)[1:])

@@ -208,3 +208,22 @@ def test_any_bytes_give_a_value_or_a_contract_error(data: bytes) -> None:
     with contextlib.suppress(ContractError):
         value = canonical.loads(data, what="x")
         assert canonical.loads(canonical.dumps(value), what="x") == value
+
+
+def test_towers_of_brackets_are_not_read_to_their_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A depth is told by turns over the whole text: 33 of them say all that is asked."""
+    turns = 0
+
+    class Counted(bytes):
+        def replace(self, *found: Any) -> Counted:
+            nonlocal turns
+            turns += 1
+            return Counted(super().replace(*found))
+
+    class Text(str):
+        def encode(self, *_: Any) -> Counted:
+            return Counted(super().encode())
+
+    tower = "[" * 900 + "]" * 900
+    assert canonical._depth(Text(tower)) > canonical.MAX_DEPTH
+    assert canonical._depth(tower) == canonical.MAX_DEPTH + 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +81,42 @@ def test_a_crash_is_told_once(rig: Rig) -> None:
         assert rig.start().wait(60) == 0
     assert len(crashes(rig)) == 1
     assert len(rig.decisions()) >= windows_of(1000)
+
+
+def test_a_device_that_dies_at_each_start_says_so_each_time(rig: Rig) -> None:
+    """Before its spool has sealed anything of the new run: a minute of commits is far away."""
+    killed(rig, after=20)
+    rig.write(speed=60.0, commit_s=60.0)
+    for n in range(1, 4):
+        killed(rig, after=len(rig.decisions()))
+        assert len(crashes(rig)) == n
+    assert [crash.fields["how"] for crash in crashes(rig)] == ["killed"] * 3
+
+
+BROKEN = """
+import sqlite3, sys
+from pathlib import Path
+from edge_runtime.daemon import load_config
+from edge_runtime.daemon.service import Daemon
+from edge_runtime.spool import Spool
+
+def commit(*_, **__):
+    raise sqlite3.DatabaseError("database disk image is malformed")
+
+Spool.commit = commit
+Daemon(load_config(Path(sys.argv[1]))).run()
+"""
+
+
+def test_a_run_that_its_spool_ends_says_why_at_the_next_start(rig: Rig) -> None:
+    """The thread that would have stored it is the one that died, and fails again when it is stopped."""
+    command = [sys.executable, "-c", BROKEN, str(rig.write())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "malformed" in done.stderr) == (1, True)
+    assert rig.start().wait(60) == 0
+    [crash] = crashes(rig)
+    assert crash.fields["how"] == "error"
+    assert "malformed" in str(crash.fields["message"])
 
 
 def test_a_start_that_is_refused_does_not_forget_it(rig: Rig) -> None:

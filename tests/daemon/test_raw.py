@@ -19,7 +19,7 @@ from edge_runtime.daemon.decide import load
 from edge_runtime.daemon.service import Daemon
 from edge_runtime.errors import UsageError
 from tests.daemon.rig import HOP, WINDOW, Rig, recording
-from tests.update.bundles import PROGRAM, make_bundle
+from tests.update.bundles import PROGRAM, make_bundle, members
 
 ALLOWED: dict[str, Any] = {"raw_channels": ["x"], "raw_reasons": ["floor", "class", "uncertain"], "raw_windows": 3}
 
@@ -102,6 +102,9 @@ def test_a_list_that_is_as_it_was_keeps_what_waits(tmp_path: Path) -> None:
         ({"raw_channels": ["x"]}, "stream m: raw_reasons is missing, so no raw window may leave", "name both"),
         ({"raw_reasons": ["fault"]}, "stream m: raw_channels is missing", "name both"),
         ({**ALLOWED, "raw_reasons": ["falt"]}, "stream.raw_reasons: 'falt' is not one of floor, class,", ""),
+        ({**ALLOWED, "source": "exec format=f32 ./sensor"}, "a bundle would name the columns", "add columns=NAME"),
+        ({**ALLOWED, "source": "mqtt format=cbor plant/x"}, "a bundle would name the columns", "add columns=NAME"),
+        ({**ALLOWED, "source": "playback run.wav"}, "a bundle would name the columns", "add columns=NAME"),
         ({**ALLOWED, "raw_windows": 65}, "stream.raw_windows: 65 is outside 1..64", ""),
     ],
 )
@@ -130,6 +133,28 @@ def test_a_bundle_with_more_channels_does_not_widen_the_list() -> None:
     assert rule.channels == ((1, "x"),)
     assert raw.rule_of(stream, replace(PROGRAM, channels=(Channel(name="audio", unit="Pa"),))) is None
     assert raw.refuse_unknown(stream, replace(PROGRAM, channels=wide.channels[:1]), is_strict=False) == ["x"]
+
+
+def test_a_bundle_that_swaps_its_channels_gets_the_same_one(tmp_path: Path) -> None:
+    """Of a source without names they stand in device.toml, so a place is never what a bundle calls it."""
+    frames = array("f", [float(v) for i in range(1000) for v in (i % 7, 1000 + i % 5)])
+    (tmp_path / "run.f32").write_bytes(frames.tobytes())
+    swapped = (Channel(name="mic", unit="Pa"), *PROGRAM.channels)
+    for n, channels in enumerate((swapped, swapped[::-1])):
+        features = [replace(one, channel=channels.index(PROGRAM.channels[0])) for one in PROGRAM.features]
+        program = replace(PROGRAM, channels=channels, features=tuple(features))
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        device = Rig(folder)
+        device.write(
+            source=f"exec format=f32 columns=x,mic cat {tmp_path}/run.f32", at_end="stop",
+            files=members() | {"program.json": program.to_bytes()}, **ALLOWED,
+        )  # fmt: skip
+        assert device.run().returncode == 0
+        told = windows(device)
+        assert told
+        assert {one.names for one in told} == {("x",)}
+        assert max(max(one.values) for one in told) < 7
 
 
 def test_a_window_that_no_message_holds_is_refused() -> None:

@@ -104,3 +104,11 @@ def test_a_period_over_several_hours_has_its_part_in_each() -> None:
     assert dict(strata_over(start, start + 1000, 30)) == {"hour 00 weekend": 1.0, "month 03": 1.0}
     hours = [part for name, part in strata_over(start, start + 10**10, 345) if name.startswith("hour")]
     assert math.isclose(sum(hours), 1.0, rel_tol=1e-12)
+
+
+def test_counts_that_a_device_claims_beyond_32_bits_stay_at_their_end() -> None:
+    """Each part is within its bounds; their sum need not be, and one device must not end what judges all."""
+    many = 2**32 - 1
+    rows = [row(seq, period=0, first_window=10 * seq, n_windows=10, counts=(0, many, 0)) for seq in (1, 2)]
+    [whole] = periods(rows)
+    assert whole.tallies[0].counts == (0, many, 0)

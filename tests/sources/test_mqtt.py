@@ -253,6 +253,15 @@ def test_the_broker_is_that_of_the_config() -> None:
 # ---- blocks, without a broker
 
 
+def test_columns_name_the_places_of_a_block_that_does_not() -> None:
+    made = BlockDecoder(["x", "y"], ["y", "t", "x"])
+    made.feed(block_of(array("f", [1, 2, 3])))
+    made.feed(block_of(array("f", [4, 5]), names=["x", "y"]))
+    out = room_for(2, 2)
+    assert made.queue.take(out)[0] == 2
+    assert out.tolist() == [3, 1, 4, 5]
+
+
 @given(
     st.lists(st.tuples(st.floats(width=32), st.floats(width=32)), max_size=20),
     st.booleans(),
