@@ -3,7 +3,8 @@
 Its one rule: the order is commit, then `ack` to the device, then PUBACK. Whatever dies in between, the device or the
 broker sends the batch again; the reading view drops the second copy. Consumers are stateless: any number share the
 work (`$share/ingest`), each under its own stable name, which is its persistent session at the broker.
-Memory is bounded: the broker may send `WINDOW` messages before the first PUBACK (MQTT 5 receive maximum).
+Memory is bounded: the broker may send `WINDOW` messages before the first PUBACK (MQTT 5 receive maximum), of the size
+that the broker lets through; docs/fleet.md has the figures.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from edge_runtime.transport.link import tls_context
 
 log = logging.getLogger(__name__)
 
-WINDOW = 1000  # messages in memory, at most about 8 KiB each, but for raw windows
+WINDOW = 1000  # messages in memory, some 8 KiB each, raw windows up to 256 KiB
 VALUES = 4 << 20  # of raw windows in a commit: 16 MiB
 QUIET_S, QUIET_MESSAGES = 0.05, 64  # a broker that stops after so many waits for us: rumqttd has a window of 100
 SESSION_S = 7 * 24 * 3600

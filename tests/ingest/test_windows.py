@@ -26,7 +26,7 @@ from edge_runtime.contract.ack import Ack
 from edge_runtime.contract.birth import RawRule
 from edge_runtime.contract.bundle import Bundle, unpack
 from edge_runtime.contract.program import Channel
-from edge_runtime.contract.window import Window
+from edge_runtime.contract.window import MAX_VALUES, Window
 from edge_runtime.errors import UsageError
 from tests.cli.app import call
 from tests.ingest import samples
@@ -80,13 +80,21 @@ def test_a_window_weighs_in_a_quota_by_its_length() -> None:
     assert stored == 2400 // (4096 // RECORD_VALUES)
 
 
-def test_long_windows_are_committed_before_they_fill_the_memory() -> None:
-    consumer = Consumer.__new__(Consumer)
-    assert VALUES * 4 <= 16 << 20
-    consumer._pending = Pending()
-    consumer._pending.values = VALUES
-    consumer._commit_rows = 10**9
-    consumer._gather()  # returns at once: there is no queue to wait on
+def test_long_windows_are_committed_before_they_fill_the_memory(ws: Workspace) -> None:
+    """What waits is read into a commit of 16 MiB and no more, however many rows and seconds it might take."""
+    longest = replace(
+        window(5, 20), names=tuple(f"c{i}" for i in range(16)), n_values=(4096,) * 16,
+        values=array("f", bytes(4 * MAX_VALUES)),
+    )  # fmt: skip
+    payload, fit = longest.to_bytes(), VALUES // MAX_VALUES
+    consumer = Consumer(ws.tables, "nowhere", 1, commit_s=600.0, commit_rows=10**9)
+    for mid in range(fit + 5):
+        consumer._arrived.put((0, mid, RAW, payload))
+    consumer._gather()
+    commit = consumer._pending.take()
+    held = len(commit.tables["windows"]["values"].flat)
+    assert (held, 4 * held) == (VALUES, 16 << 20)
+    assert consumer._arrived.qsize() == 5, "these wait for the next one"
 
 
 def test_a_device_hears_of_its_window_after_the_commit(broker: Broker, ws: Workspace) -> None:
