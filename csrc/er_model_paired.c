@@ -11,8 +11,9 @@
 
 enum { MAX_TREES = 65535, MAX_ITEMS = 1 << 28, FLAG_NAN = 1, FLAG_FLOAT = 2, FLAGS = 3 };
 enum { IN_FLIGHT = 10 }; /* as many as x86-64 has registers for, less what they need in common */
-/* Trees that begin together, in memory: half the levels of a forest, those of 31 leaves. */
-enum { ABREAST = 40, LEVELS = 6 };
+/* Trees that begin together, in memory, and half the levels of a forest. Trees of fewer nodes are a
+ * few lines each: there the turns through memory cost more than they find. */
+enum { ABREAST = 40, LEVELS = 6, LARGE = 128 };
 
 typedef struct node {
     union {
@@ -192,9 +193,10 @@ static uint32_t descend_nan(const trees *f, uint32_t i, const float *x)
 }
 
 /* at[n] <- the leaf nodes that x reaches from there. */
-static void reach(const node *nodes, const float *x, uint32_t *at, uint32_t n)
+static void reach(const trees *f, const float *x, uint32_t *at, uint32_t n)
 {
-    uint32_t t = 0, moving = 1;
+    const node *nodes = f->nodes;
+    uint32_t t = 0, moving = f->h.n_nodes / f->h.n_trees >= LARGE;
     for (uint32_t k = 0; k < LEVELS && moving; k++) moving = level(nodes, x, at, n);
     for (; t + IN_FLIGHT <= n; t += IN_FLIGHT) descend(nodes, x, at + t);
     for (; t < n; t++)
@@ -217,7 +219,7 @@ static void add(const trees *f, const float *x, int has_nan, double *to)
     for (uint32_t at = 0; at < n_trees; at += ABREAST) {
         const uint32_t n = n_trees - at < ABREAST ? n_trees - at : ABREAST;
         memcpy(leaf, f->roots + at, n * sizeof *leaf);
-        if (!has_nan) reach(f->nodes, x, leaf, n);
+        if (!has_nan) reach(f, x, leaf, n);
         for (uint32_t t = 0; has_nan && t < n; t++) leaf[t] = descend_nan(f, leaf[t], x);
         for (uint32_t t = 0; t < n; t++) {
             leaf[t] = f->nodes[leaf[t]].u.leaf;
